@@ -1,0 +1,5 @@
+"""Run as ``python -m digitscan``."""
+
+from digitscan.cli.app import main
+
+main()

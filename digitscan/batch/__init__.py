@@ -1,0 +1,1 @@
+"""Many pages: workers prepare, one classifier fills batches."""

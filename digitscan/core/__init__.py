@@ -1,0 +1,1 @@
+"""The ground floor: values, errors, configuration and geometry that every room shares."""

@@ -1,0 +1,1 @@
+"""Outcomes become files: CSV, JSON, annotated pages."""

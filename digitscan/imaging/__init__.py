@@ -1,0 +1,1 @@
+"""Pages become ink: background, binarization, geometry, rules."""

@@ -1,0 +1,1 @@
+"""Sources become pages: files, folders, PDF, TIFF."""

@@ -1,0 +1,1 @@
+"""Candidates become posteriors: one normalization, one network call."""

@@ -1,0 +1,1 @@
+"""Ink becomes strings of digit candidates."""
