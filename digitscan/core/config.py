@@ -130,15 +130,11 @@ def load_config(path: Path | None = None, overrides: dict[str, Any] | None = Non
         try:
             settings = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(
-                f"cannot read configuration {path}: {error}", remedy="give a TOML file"
-            ) from error
+            raise UsageError(f"cannot read configuration {path}: {error}", remedy="give a TOML file") from error
     settings = _merge(_merge(settings, _from_environment()), overrides or {})
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"configuration {where}: {first['msg']}", remedy="see docs/configuration.md"
-        ) from error
+        raise UsageError(f"configuration {where}: {first['msg']}", remedy="see docs/configuration.md") from error

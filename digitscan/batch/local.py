@@ -1,0 +1,184 @@
+"""Many pages on one machine: workers prepare, one classifier fills batches across pages, order is kept.
+
+::
+
+    sources ─ list_pages ─> PageRef ─ workers: load_page + prepare_page ─> PreparedPage
+            ─ one classifier over the crops of many pages ─> finish_page ─> PageOutcome, in input order
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from digitscan.core.config import Config
+from digitscan.core.errors import DigitscanError
+from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
+from digitscan.ingest.pages import list_pages, load_page
+from digitscan.pipeline import PreparedPage, best_turn, failure, finish_page, in_doubt, prepare_page
+
+_AHEAD = 2
+"""Pages that each worker may be ahead of the classifier: memory stays flat."""
+_FILL = 1024
+"""Crops that are worth a call; pages wait for each other until so many are there."""
+_MOST_WAITING = 6
+"""Pages that wait for a full batch at the most."""
+
+
+class Classify(Protocol):
+    """What reads crops: `digitscan.recognition.runtime.Classifier`, or a stand-in in tests."""
+
+    def classify(self, crops: Crops) -> Posteriors:
+        """(N, 28, 28) uint8 to (N, 11) float32."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageRead:
+    """One page's outcome together with its picture, for whoever draws on it.
+
+    Attributes
+    ----------
+    outcome : PageOutcome
+    image : (H, W) uint8 or None
+        The source page; None for a failure, or when no picture was asked for.
+    """
+
+    outcome: PageOutcome
+    image: GrayImage | None
+
+
+@dataclass(slots=True, eq=False)
+class _Ready:
+    ref: PageRef
+    failed: PageFailure | None = None
+    page: RasterPage | None = None
+    prepared: PreparedPage | None = None
+    posteriors: Posteriors | None = None
+
+
+def default_jobs() -> int:
+    """Workers that this machine can feed: its cores, four at the most."""
+    return max(1, min(4, os.cpu_count() or 1))
+
+
+def _prepare(ref: PageRef, config: Config) -> _Ready:
+    """Load and prepare one page; the one place where any error of a page becomes a failure."""
+    stage = "ingest"
+    try:
+        page = load_page(ref, config.ingest)
+        stage = "segmentation"
+        return _Ready(ref, page=page, prepared=prepare_page(page, config))
+    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+        return _Ready(ref, failed=failure(ref, stage, error))
+
+
+def _refs(sources: Iterable[str | PageFailure], config: Config) -> Iterator[PageRef | PageFailure]:
+    for source in sources:
+        if isinstance(source, PageFailure):
+            yield source
+            continue
+        try:
+            yield from list_pages(source, config.ingest)
+        except DigitscanError as error:
+            yield failure(PageRef(source), "ingest", error)
+        except Exception as error:  # noqa: BLE001  (a hostile file may raise anything)
+            yield failure(PageRef(source), "ingest", error)
+
+
+def _classify_together(ready: list[_Ready], classifier: Classify) -> None:
+    """One call for the crops of many pages, scattered back."""
+    prepared = [item.prepared for item in ready if item.prepared is not None]
+    if not prepared:
+        return
+    posteriors = classifier.classify(np.concatenate([page.crops for page in prepared]))
+    start = 0
+    for item in ready:
+        if item.prepared is not None:
+            stop = start + len(item.prepared.crops)
+            item.posteriors = posteriors[start:stop]
+            start = stop
+
+
+def _finish(item: _Ready, classifier: Classify, config: Config, keep_images: bool) -> PageRead:
+    if item.failed is not None:
+        return PageRead(item.failed, None)
+    page, prepared, posteriors = item.page, item.prepared, item.posteriors
+    if page is None or prepared is None or posteriors is None:
+        raise RuntimeError("a page without failure must be prepared and classified")
+    try:
+        if in_doubt(prepared, posteriors, config):
+            prepared, posteriors = best_turn(page, prepared, posteriors, config, classifier.classify)
+        outcome: PageResult | PageFailure = finish_page(prepared, posteriors, config)
+    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+        outcome = failure(item.ref, "decode", error)
+    return PageRead(outcome, page.image if keep_images and isinstance(outcome, PageResult) else None)
+
+
+def read_pages(
+    sources: Iterable[str | PageFailure],
+    classifier: Classify,
+    config: Config,
+    *,
+    jobs: int = 0,
+    keep_images: bool = False,
+    on_found: Callable[[int], None] | None = None,
+) -> Iterator[PageRead]:
+    """Read pages lazily, in the order of the sources.
+
+    Neither the number of workers nor the grouping into batches changes a digit.
+
+    Parameters
+    ----------
+    sources : iterable of str or PageFailure
+        Paths, as `digitscan.ingest.discover.find_sources` gives them; failures pass through.
+    classifier : Classify
+    config : Config
+    jobs : int
+        Workers; 0 takes the machine's cores.
+    keep_images : bool
+        Hand each page's picture on, for annotation.
+    on_found : callable, optional
+        Called with the number of pages found so far, for a progress bar.
+    """
+    workers = jobs or default_jobs()
+    found = 0
+    pending: deque[Future[_Ready] | PageFailure] = deque()
+    refs = _refs(sources, config)
+    exhausted = False
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
+    try:
+        while True:
+            while not exhausted and len(pending) < workers * _AHEAD + _MOST_WAITING:
+                ref = next(refs, None)
+                if ref is None:
+                    exhausted = True
+                    break
+                found += 1
+                if on_found is not None:
+                    on_found(found)
+                pending.append(ref if isinstance(ref, PageFailure) else pool.submit(_prepare, ref, config))
+            if not pending:
+                return
+            group: list[_Ready] = []
+            crops = 0
+            while pending and len(group) < _MOST_WAITING and crops < _FILL:
+                head = pending[0]
+                # What is ready is taken; nothing waits for a slower neighbour once something can be read.
+                if group and isinstance(head, Future) and not head.done():
+                    break
+                pending.popleft()
+                item = _Ready(head.ref, failed=head) if isinstance(head, PageFailure) else head.result()
+                group.append(item)
+                crops += len(item.prepared.crops) if item.prepared is not None else 0
+            _classify_together(group, classifier)
+            for item in group:
+                yield _finish(item, classifier, config, keep_images)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,110 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import uuid
+from pathlib import Path
+from typing import BinaryIO
+
+from digitscan.core.errors import OutputError
+
+
+def output_error(path: str | Path, error: OSError) -> OutputError:
+    """Make an operating-system error one clear line."""
+    if error.errno == errno.ENOSPC:
+        return OutputError(f"cannot write {path}: the disk is full", remedy="free some space and run again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputError(f"cannot write {path}: no permission", remedy="choose another place with --out")
+    if error.errno == errno.EISDIR:
+        return OutputError(f"cannot write {path}: it is a folder", remedy="name a file")
+    if error.errno == errno.ENOTDIR:
+        return OutputError(f"cannot write {path}: a part of its path is a file", remedy="choose another place")
+    return OutputError(f"cannot write {path}: {error.strerror or error}", remedy="choose another place with --out")
+
+
+class AtomicFile:
+    """A binary file that replaces its target on `commit`, and leaves it alone on `abort`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The target; ``-`` is standard output, which is written at once.
+
+    Raises
+    ------
+    OutputError
+        If the target's folder cannot be written to; missing folders are made.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        self._stream: BinaryIO
+        self._temporary: Path | None = None
+        if str(path) == "-":
+            self._stream = sys.stdout.buffer
+            return
+        target = Path(path)
+        try:
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "is a folder")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists() and not os.access(target, os.W_OK):
+                raise PermissionError(errno.EACCES, "read-only")
+            self._temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex[:8]}.part")
+            self._stream = self._temporary.open("wb")
+        except OSError as error:
+            raise output_error(path, error) from error
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        try:
+            self._stream.write(data)
+            if self._temporary is None:
+                self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise output_error(self.path, error) from error
+
+    def commit(self) -> None:
+        """Put the file in its place; on an error the old one stays."""
+        if self._temporary is None:
+            return
+        try:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            self._temporary.replace(self.path)
+        except OSError as error:
+            self.abort()
+            raise output_error(self.path, error) from error
+
+    def abort(self) -> None:
+        """Forget what was written."""
+        if self._temporary is None:
+            return
+        try:
+            self._stream.close()
+        except OSError:
+            pass  # a full disk fails again when the rest is flushed; the file goes anyway
+        self._temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file atomically.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    file = AtomicFile(path)
+    try:
+        file.write(data)
+    except BaseException:
+        file.abort()
+        raise
+    file.commit()

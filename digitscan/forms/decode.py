@@ -1,0 +1,154 @@
+"""Lattice to text: the best path under the network's posteriors and simple geometry, and its rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
+
+_CUT_COST = 0.7
+"""Log-odds that a cut through one component must win: most components are one digit."""
+REJECT_COST_PAGE = 1.2
+"""Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
+REJECT_COST_NUMBER = 3.5
+"""The same where the whole string is known to be one number."""
+_WIDE_COST = 2.5
+"""For each height that a digit is wider than 1.15 heights."""
+_FLOOR = 1e-5
+_SPREAD = 2.0
+"""Divides path scores before they are compared as probabilities: neighbouring pieces are not independent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One candidate as the decoder sees it.
+
+    Attributes
+    ----------
+    start, stop : int
+        Pieces ``start`` to ``stop - 1``.
+    box : Box
+        In pixels of the binary page.
+    cuts : int
+        Cuts at its two ends that go through a component.
+    small : bool
+        Much lower than the string.
+    """
+
+    start: int
+    stop: int
+    box: Box
+    cuts: int
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A decoded segment; `digit` is None where it is no digit, `edge` its row in the lattice."""
+
+    edge: int
+    digit: int | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A way through a lattice, with its score in log units; 0 is perfect."""
+
+    symbols: tuple[Symbol, ...]
+    score: float
+
+    @property
+    def text(self) -> str:
+        """The digits alone."""
+        return "".join(str(s.digit) for s in self.symbols if s.digit is not None)
+
+
+def best_paths(
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    pieces: int,
+    height: float,
+    count: int = 4,
+    reject_cost: float = REJECT_COST_PAGE,
+) -> list[Path]:
+    """The best paths with distinct texts, best first.
+
+    Every piece is covered once, and each segment's score is weighted by the pieces that it covers, so readings
+    with few and with many segments compare fairly.
+
+    Parameters
+    ----------
+    edges : sequence of Edge
+        All candidates of one string.
+    posteriors : (len(edges), 11) float32
+    pieces : int
+        Nodes of the lattice less one.
+    height : float
+        Typical height of the string's digits in pixels.
+    count : int
+        Most paths to give.
+    reject_cost : float
+        Log-odds against calling a piece of digit size no digit.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio, Haffner 1998, Proc. IEEE 86(11), section VI; n-best by keeping several paths a node.
+    """
+    logs = np.log(np.maximum(posteriors, _FLOOR))
+    ending: list[list[int]] = [[] for _ in range(pieces + 1)]
+    for index, edge in enumerate(edges):
+        ending[edge.stop].append(index)
+    # A kept path: its score, its text, the segment it ends with, and the path before; shared, never copied.
+    kept: list[list[tuple[float, str, tuple[int, int | None] | None, object]]] = [[] for _ in range(pieces + 1)]
+    kept[0] = [(0.0, "", None, None)]
+    for node in range(1, pieces + 1):
+        rivals: dict[str, tuple[float, str, tuple[int, int | None] | None, object]] = {}
+        for index in ending[node]:
+            edge = edges[index]
+            for previous in kept[edge.start]:
+                for digit, score in _choices(edge, logs[index], height, reject_cost):
+                    total = previous[0] + score
+                    text = previous[1] + ("" if digit is None else str(digit))
+                    if text not in rivals or total > rivals[text][0]:
+                        rivals[text] = (total, text, (index, digit), previous)
+        kept[node] = sorted(rivals.values(), key=lambda r: -r[0])[:count]
+    return [_unwind(entry, posteriors) for entry in kept[pieces]]
+
+
+def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> list[tuple[int | None, float]]:  # type: ignore[type-arg]
+    """What a segment may be, with scores: its two best digits, or none."""
+    weight = edge.stop - edge.start
+    shape = -_WIDE_COST * max(0.0, edge.box.width / max(height, 1.0) - 1.15) - 0.5 * _CUT_COST * edge.cuts
+    first, second = (int(d) for d in np.argsort(log[:NOT_A_DIGIT])[::-1][:2])
+    choices: list[tuple[int | None, float]] = [(first, float(log[first]) * weight + shape)]
+    if edge.small:
+        # A low mark is a point or a dash unless it looks very much like a digit.
+        return [(None, 0.0), (first, float(log[first]) * weight - 6.0)]
+    choices.append((second, float(log[second]) * weight + shape))
+    if edge.cuts == 0 or weight == 1:
+        choices.append((None, float(log[NOT_A_DIGIT]) * weight - reject_cost * weight - 0.5 * _CUT_COST * edge.cuts))
+    return choices
+
+
+def _unwind(entry: tuple[float, str, tuple[int, int | None] | None, object], posteriors: Posteriors) -> Path:
+    symbols = []
+    step: tuple[float, str, tuple[int, int | None] | None, object] | object = entry
+    while isinstance(step, tuple) and step[2] is not None:
+        index, digit = step[2]
+        column = NOT_A_DIGIT if digit is None else digit
+        symbols.append(Symbol(index, digit, float(posteriors[index, column])))
+        step = step[3]
+    return Path(tuple(reversed(symbols)), entry[0])
+
+
+def shares(paths: Sequence[Path]) -> list[float]:
+    """Each path's share of the evidence among its rivals; they sum to at most 1."""
+    if not paths:
+        return []
+    scores = np.array([p.score for p in paths]) / _SPREAD
+    weights = np.exp(scores - scores.max())
+    return [float(w) for w in weights / weights.sum()]

@@ -1,0 +1,204 @@
+"""Ruling lines, boxes and combs: found, remembered, removed, and the strokes that crossed them repaired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitscan.core.types import Box, Ink, Mask
+from digitscan.imaging.binarize import MIN_CONTRAST, InkLevels
+
+Pixels = NDArray[np.uint8]
+
+_RULE_SHARE = 0.16
+"""Where between paper and typical ink the level for rules lies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """The printed lines of a page.
+
+    Attributes
+    ----------
+    horizontals, verticals : list of Box
+        One a line segment, in pixels of the binary page.
+    frames : list of Box
+        Connected line work: a box, a row of boxes, a table.
+    frame_rows : list of int
+        How many rows of cells each frame has: 1 for a box or a row of boxes.
+    thickness_px : float
+        Typical line thickness.
+    """
+
+    horizontals: list[Box] = field(default_factory=list)
+    verticals: list[Box] = field(default_factory=list)
+    frames: list[Box] = field(default_factory=list)
+    frame_rows: list[int] = field(default_factory=list)
+    thickness_px: float = 0.0
+
+
+def rule_length(shape: tuple[int, int]) -> int:
+    """Shortest straight run, in pixels, that may be part of a rule on a page of this size."""
+    return int(np.clip(0.016 * max(shape), 28, 90))
+
+
+def _boxes(pixels: Pixels) -> NDArray[np.int32]:
+    """(N, 4) boxes of connected components."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=8)
+    return np.asarray(stats[1:, :4], dtype=np.int32)
+
+
+def _runs(pixels: Pixels, length: int, horizontal: bool) -> Pixels:
+    """Ink in straight runs of at least `length`, thin ones only: a solid block is no line."""
+    thickest = max(5, round(0.4 * length))
+    along, across = ((1, length), (thickest, 1)) if horizontal else ((length, 1), (1, thickest))
+    runs = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones(along, np.uint8))
+    if not runs.any():
+        return np.asarray(runs, np.uint8)
+    thick = cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones(across, np.uint8))
+    return np.asarray(cv2.subtract(runs, thick), np.uint8)
+
+
+def _levels(positions: NDArray[np.int32], lengths: NDArray[np.int32], side: int, apart: float) -> int:
+    """How many lines a group has: clusters of segments that together cover most of the group's side.
+
+    Inner lines of a table may span one block only; three tenths of the side make a line there, as long as the
+    two outermost cover seven tenths.
+    """
+    if len(positions) < 2:
+        return 0
+    order = np.argsort(positions)
+    groups = np.split(order, np.flatnonzero(np.diff(positions[order]) > apart) + 1)
+    covers = [lengths[group].sum() / max(side, 1) for group in groups]
+    if sum(cover >= 0.7 for cover in covers) < 2:
+        return 0
+    return sum(cover >= 0.3 for cover in covers)
+
+
+def _line_rules(pixels: Pixels) -> Pixels:
+    """Rules of an image that is one string: lines along a good part of its width, and posts at its ends.
+
+    A line that falls a little is many short runs, each a row lower: runs that nearly touch count together.
+    """
+    height, width = pixels.shape
+    across = _runs(pixels, int(np.clip(0.5 * height, 14, 60)), True)
+    joined = cv2.dilate(across, np.ones((3, 15), np.uint8))
+    count, groups, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    for group in range(1, count):
+        _, _, w, h, _ = stats[group]
+        if w < 0.4 * width or h > 4 + 0.12 * height:
+            across[groups == group] = 0
+    down = _runs(pixels, max(12, int(0.85 * height)), False)
+    middle = slice(max(3, int(0.03 * width)), width - max(3, int(0.03 * width)))
+    down[:, middle] = 0
+    return np.asarray(cv2.bitwise_or(across, down), np.uint8)
+
+
+def line_mask(ink: Ink, levels: InkLevels) -> Mask:
+    """Ink at a low level: rules are often printed paler than what is written on them."""
+    level = max(levels.paper + _RULE_SHARE * (levels.ink - levels.paper), MIN_CONTRAST)
+    return cv2.compare(ink, level, cv2.CMP_GT).view(np.bool_)
+
+
+def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
+    """Find the printed lines of a page.
+
+    A group of connected runs is line work when it is long, or when it closes a box: so the stem of a 1 and the
+    bar of a 7 stay, however straight.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+        Ink.
+    line : bool
+        The image is one string: only lines along most of its width, or along its edges, count.
+
+    Returns
+    -------
+    rules : Rules
+    pixels : (H, W) uint8
+        1 where a rule's ink is.
+    """
+    pixels = cv2.threshold(mask.view(np.uint8), 0, 1, cv2.THRESH_BINARY)[1]
+    height, width = mask.shape
+    empty = np.zeros_like(pixels)
+    if height < 12 or width < 12:
+        return Rules(), empty
+    if line:
+        found = _line_rules(pixels)
+        heights = _boxes(found)[:, 3]
+        return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
+    length = rule_length((height, width))
+    across, down = _runs(pixels, length, True), _runs(pixels, length, False)
+    union = cv2.dilate(cv2.bitwise_or(across, down), np.ones((3, 3), np.uint8))
+    count, groups, stats, _ = cv2.connectedComponentsWithStats(union, connectivity=8)
+    if count <= 1:
+        return Rules(), empty
+    h_boxes, v_boxes = _boxes(across), _boxes(down)
+
+    def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
+        # The middle of a bent run may be paper: its first ink pixel's row is searched along the middle column.
+        found = np.zeros(len(boxes), np.int32)
+        for index, (x, y, w, h) in enumerate(boxes):
+            found[index] = groups[y : y + h, x : x + w].max()
+        return found
+
+    h_group, v_group = group_of(h_boxes), group_of(v_boxes)
+    frames, rows_of = [], []
+    accepted = np.zeros(count, bool)
+    for group in range(1, count):
+        x, y, w, h, inked = stats[group]
+        # Boxes are hollow; a bold 8 or a block is not.
+        if max(w, h) < 1.2 * length or (min(w, h) > 0.5 * length and inked > 0.45 * w * h):
+            continue
+        mine_h, mine_v = h_boxes[h_group == group], v_boxes[v_group == group]
+        # A box is closed by lines along its whole sides; a 5 or an E has two bars and a stem, but no such sides.
+        levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
+        posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
+        closed = levels >= 2 and posts >= 2 and min(w, h) >= 0.8 * length
+        if max(w, h) >= 4 * length or closed:
+            accepted[group] = True
+            if closed:
+                frames.append(Box(int(x), int(y), int(w), int(h)))
+                rows_of.append(max(1, levels - 1))
+    keep_h, keep_v = h_boxes[accepted[h_group]], v_boxes[accepted[v_group]]
+    if not len(keep_h) and not len(keep_v):
+        return Rules(), empty
+    found = np.where(accepted[groups], cv2.bitwise_or(across, down), np.uint8(0))
+    thickness = float(np.median(np.concatenate([keep_h[:, 3], keep_v[:, 2]])))
+    to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
+    return Rules(to_boxes[0], to_boxes[1], frames, rows_of, thickness), np.asarray(found, np.uint8)
+
+
+def remove_rules(mask: Mask, rule_pixels: Pixels, thickness_px: float) -> Mask:
+    """Erase rules and give back the strokes that crossed them.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+        Ink.
+    rule_pixels : (H, W) uint8
+        As `find_rules` gives them.
+    thickness_px : float
+        Typical thickness of the rules.
+
+    Returns
+    -------
+    (H, W) bool
+        Ink without rules: where ink stands on both sides of a rule, the stroke between is kept.
+    """
+    if not rule_pixels.any():
+        return mask
+    band = cv2.dilate(rule_pixels, np.ones((3, 3), np.uint8))
+    pixels = mask.view(np.uint8)
+    rest = cv2.bitwise_and(pixels, 1 - band)
+    reach = int(np.ceil(thickness_px)) + 5
+    bridged = np.zeros_like(rest)
+    for shape in ((reach, 3), (3, reach)):
+        closed = cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones(shape, np.uint8))
+        bridged = cv2.bitwise_or(bridged, closed)
+    repaired = cv2.bitwise_and(cv2.bitwise_and(bridged, band), pixels)
+    return cv2.bitwise_or(rest, repaired).view(np.bool_)

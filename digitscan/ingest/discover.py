@@ -1,0 +1,129 @@
+"""Files, folders, globs and lists become source paths, in a stable order."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from digitscan.core.types import PageFailure, PageRef
+
+SUFFIXES = frozenset(
+    [
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".bmp",
+        ".dib",
+        ".webp",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".tif",
+        ".tiff",
+        ".pdf",
+    ]
+)
+"""What is taken from inside a folder; a file that is named outright is always tried."""
+
+
+def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts page2 before page10."""
+    return tuple(
+        (0, int(part)) if part.isdigit() else (1, part.casefold()) for part in re.split(r"(\d+)", name) if part
+    )
+
+
+def _failed(path: str, message: str, remedy: str) -> PageFailure:
+    return PageFailure(PageRef(path), "ingest", "IngestError", message, remedy)
+
+
+def _walk(folder: str, exclude: Collection[Path], seen: set[str]) -> Iterator[str | PageFailure]:
+    """Images and PDFs below a folder; hidden ones and link loops are left out."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda e: (_natural(e.name), e.name))
+    except OSError as error:
+        yield _failed(folder, f"cannot list the folder: {error.strerror or error}", "check its permissions")
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or Path(entry.path).resolve() in exclude:
+            continue
+        try:
+            is_folder = entry.is_dir()
+        except OSError:
+            is_folder = False
+        if is_folder:
+            yield from _walk(entry.path, exclude, seen)
+        elif Path(entry.name).suffix.lower() in SUFFIXES:
+            yield entry.path
+
+
+def _expand(given: str, exclude: Collection[Path]) -> Iterator[str | PageFailure]:
+    if Path(given).is_dir():
+        empty = True
+        for found in _walk(given, exclude, set()):
+            empty = False
+            yield found
+        if empty:
+            kinds = "PNG, JPEG, BMP, WebP, PNM, TIFF or PDF"
+            yield _failed(given, "the folder holds no page", f"give a folder with {kinds} files")
+    elif os.path.lexists(given):
+        yield given
+    elif glob.has_magic(given):
+        matches = sorted(glob.glob(given, recursive=True), key=lambda m: (_natural(m), m))  # noqa: PTH207  (absolute patterns)
+        if not matches:
+            yield _failed(given, "no file matches the pattern", "quote the pattern, or check its folder")
+        for match in matches:
+            if not Path(match).is_dir():
+                yield match
+    else:
+        yield _failed(given, "no such file or folder", "check the path")
+
+
+def find_sources(
+    inputs: Sequence[str], *, stdin: TextIO | None = None, exclude: Collection[Path] = ()
+) -> Iterator[str | PageFailure]:
+    """Turn what the user named into source paths, each once.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files, folders (searched through, natural order), globs, and ``-`` for a list on standard input.
+    stdin : text stream, optional
+        Where ``-`` reads from, one path a line.
+    exclude : collection of Path
+        Resolved paths that are never taken from inside a folder: what the run itself writes.
+
+    Yields
+    ------
+    str or PageFailure
+        A failure for each input that leads nowhere; the others go on.
+    """
+    taken: set[str] = set()
+
+    def each() -> Iterator[str]:
+        for given in inputs:
+            if given == "-" and stdin is not None:
+                yield from (line.rstrip("\r\n") for line in stdin if line.strip())
+            else:
+                yield given
+
+    for given in each():
+        for found in _expand(given, exclude):
+            if isinstance(found, str):
+                real = os.path.realpath(found)
+                if real in taken:
+                    continue
+                taken.add(real)
+            yield found

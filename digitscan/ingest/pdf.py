@@ -1,0 +1,177 @@
+"""PDF: scans are lifted as they are, everything else is rasterized page by page."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from digitscan.core.config import IngestConfig
+from digitscan.core.errors import IngestError
+from digitscan.core.types import GrayImage, PageRef, RasterPage
+
+_PDFIUM = threading.Lock()
+"""PDFium is not thread-safe."""
+
+
+@contextmanager
+def _document(path: str) -> Iterator[Any]:
+    import pypdfium2 as pdfium
+
+    with _PDFIUM:
+        try:
+            document = pdfium.PdfDocument(path)
+        except pdfium.PdfiumError as error:
+            text = str(error).lower()
+            if "password" in text or "security" in text:
+                raise IngestError(
+                    "the PDF is encrypted with a password", remedy="save it without a password"
+                ) from error
+            raise IngestError(
+                "the PDF is damaged", remedy="open it in a viewer and save or print it to PDF again"
+            ) from error
+        except OSError as error:
+            raise IngestError(f"cannot open: {error.strerror or error}", remedy="check the path") from error
+        try:
+            yield document
+        finally:
+            document.close()
+
+
+def count_pages(path: str) -> int:
+    """Pages of a PDF.
+
+    Raises
+    ------
+    IngestError
+        If it is damaged, locked by a password, or has no pages.
+    """
+    with _document(path) as document:
+        count = len(document)
+    if count == 0:
+        raise IngestError("the PDF has 0 pages", remedy="export it again")
+    return count
+
+
+def _lift(page: Any) -> tuple[GrayImage, float] | None:
+    """The scan that a page consists of, at its own resolution, with its dpi; None where it is more than that."""
+    import pypdfium2.raw as raw
+
+    objects = list(page.get_objects(max_depth=1))
+    if len(objects) != 1 or objects[0].type != raw.FPDF_PAGEOBJ_IMAGE or page.get_rotation() != 0:
+        return None
+    image = objects[0]
+    a, b, c, d, e, f = image.get_matrix().get()
+    left, bottom, right, top = page.get_cropbox()
+    width, height = right - left, top - bottom
+    upright = abs(b) < 1e-3 * width and abs(c) < 1e-3 * height and a > 0 and d > 0
+    covers = abs(e - left) < 0.02 * width and abs(f - bottom) < 0.02 * height
+    covers = covers and abs(a - width) < 0.03 * width and abs(d - height) < 0.03 * height
+    if not (upright and covers):
+        return None
+    info = image.get_metadata()
+    if info.width < 1 or info.height < 1:
+        return None
+    bitmap = image.get_bitmap(render=False, scale_to_original=True)
+    try:
+        pixels = bitmap.to_numpy()
+        mode = bitmap.mode
+        if pixels.shape[:2] != (info.height, info.width):
+            return None
+        if mode == "L":
+            gray = np.array(pixels.reshape(pixels.shape[:2]), np.uint8)
+        elif mode in ("BGR", "BGRX"):
+            import cv2
+
+            gray = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2GRAY), np.uint8)
+        else:
+            return None
+    finally:
+        bitmap.close()
+    return gray, info.width / width * 72.0
+
+
+def _scale_for(page: Any, config: IngestConfig) -> float:
+    """Resolution at which a page fits the limit; a page may declare a silly size."""
+    width, height = page.get_size()
+    pixels = (width / 72) * (height / 72) * config.pdf_dpi**2
+    return config.pdf_dpi * min(1.0, (config.max_pixels / max(pixels, 1.0)) ** 0.5)
+
+
+def _render(page: Any, dpi: float) -> GrayImage:
+    bitmap = page.render(scale=dpi / 72.0, grayscale=True)
+    try:
+        return np.array(bitmap.to_numpy().reshape(bitmap.height, bitmap.width), np.uint8)
+    finally:
+        bitmap.close()
+
+
+def _poppler(ref: PageRef, dpi: float, config: IngestConfig) -> GrayImage | None:
+    """Rasterize with poppler; None where it is absent, fails or takes too long."""
+    if shutil.which("pdftoppm") is None:
+        return None
+    from pdf2image import convert_from_path
+    from pdf2image.exceptions import PDFPageCountError, PDFPopplerTimeoutError, PDFSyntaxError
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            pages = convert_from_path(
+                ref.path,
+                dpi=round(dpi),
+                first_page=ref.page_number,
+                last_page=ref.page_number,
+                grayscale=True,
+                timeout=round(config.pdf_timeout_s),
+                use_cropbox=True,
+            )
+    except (
+        PDFPageCountError,
+        PDFPopplerTimeoutError,
+        PDFSyntaxError,
+        OSError,
+        ValueError,
+        Image.DecompressionBombError,
+    ):
+        return None
+    return np.asarray(pages[0].convert("L"), np.uint8) if pages else None
+
+
+def load(ref: PageRef, config: IngestConfig) -> RasterPage:
+    """Lift or rasterize one page.
+
+    Raises
+    ------
+    IngestError
+        If the page is damaged or the document locked.
+    """
+    import pypdfium2 as pdfium
+
+    with _document(ref.path) as document:
+        if ref.page_index >= len(document):
+            raise IngestError(f"has no page {ref.page_number}", remedy="change --pages")
+        try:
+            page = document[ref.page_index]
+            dpi = _scale_for(page, config)
+            try:
+                lifted = _lift(page)
+            except (pdfium.PdfiumError, ValueError, RuntimeError):
+                lifted = None
+        except pdfium.PdfiumError as error:
+            raise IngestError("the PDF page is damaged", remedy="print the page to a new PDF") from error
+        if lifted is not None and lifted[0].size <= config.max_pixels:
+            return RasterPage(ref, lifted[0], round(lifted[1], 1) if 50 <= lifted[1] <= 2400 else None)
+    image = _poppler(ref, dpi, config)
+    if image is None:
+        with _document(ref.path) as document:
+            try:
+                image = _render(document[ref.page_index], dpi)
+            except (pdfium.PdfiumError, ValueError, MemoryError) as error:
+                raise IngestError("the PDF page cannot be drawn", remedy="print the page to a new PDF") from error
+    return RasterPage(ref, np.ascontiguousarray(image), round(dpi, 1))

@@ -1,0 +1,148 @@
+"""Crops to posteriors: one compiled call with a fixed signature, any number of crops."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from digitscan.core.errors import ModelError
+from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, ModelInfo, Posteriors
+from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card
+
+Device = Literal["auto", "cpu", "gpu"]
+
+_BATCH = {"cpu": 512, "gpu": 8192}
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's start-up notes off the terminal; must run before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+class Classifier:
+    """A trained network, loaded once.
+
+    Parameters
+    ----------
+    model : str
+        Id or folder; empty means the shipped default.
+    device : {"auto", "cpu", "gpu"}
+        ``auto`` takes a GPU where TensorFlow sees one.
+    batch_size : int
+        Crops in one call; 0 chooses by device.
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, damaged or made for another version, or the GPU asked for is not there.
+    """
+
+    def __init__(self, model: str = "", *, device: Device = "auto", batch_size: int = 0) -> None:
+        folder = locate(model)
+        self.card: ModelCard = read_card(folder)
+        self._network = _load(folder, self.card)
+        self._call, self.device = _compile(self._network, device)
+        self.batch_size = batch_size or _BATCH[self.device]
+
+    @property
+    def info(self) -> ModelInfo:
+        """What every result says of the model."""
+        return self.card.info()
+
+    def classify(self, crops: Crops) -> Posteriors:
+        """Posteriors of crops.
+
+        Parameters
+        ----------
+        crops : (N, 28, 28) uint8
+            As `digitscan.recognition.normalize` makes them; N may be 0.
+
+        Returns
+        -------
+        (N, 11) float32
+            Rows sum to 1; column 10 is not-a-digit. Tempered by the card's temperature.
+        """
+        if crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE) or crops.dtype != np.uint8:
+            raise ValueError(f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}) uint8, not {crops.shape} {crops.dtype}")
+        out = np.zeros((len(crops), CLASS_COUNT), np.float32)
+        start = 0
+        while start < len(crops):
+            stop = min(start + self.batch_size, len(crops))
+            try:
+                out[start:stop] = self._run(crops[start:stop])
+            except Exception as error:
+                if not _out_of_memory(error) or self.batch_size <= 16:
+                    raise
+                self.batch_size //= 2  # back off for good: the next batch would fail as well
+                continue
+            start = stop
+        return out
+
+    def _run(self, crops: Crops) -> Posteriors:
+        count = len(crops)
+        # Batches are padded to few distinct sizes, so that kernels are chosen once and results do not
+        # depend on how crops were grouped.
+        size = next((s for s in (32, 128, 512) if s >= count), -(-count // 512) * 512)
+        batch = np.zeros((size, CROP_SIZE, CROP_SIZE, 1), np.float32)
+        batch[:count, :, :, 0] = crops
+        batch *= np.float32(1 / 255)
+        posteriors = np.asarray(self._call(batch))[:count]
+        if self.card.temperature != 1.0:
+            powered = np.power(np.maximum(posteriors, 1e-12), 1.0 / self.card.temperature)
+            posteriors = powered / powered.sum(axis=1, keepdims=True)
+        return posteriors.astype(np.float32)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return (
+        type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError") or "out of memory" in str(error).lower()
+    )
+
+
+def _load(folder: Path, card: ModelCard) -> Any:
+    file = folder / MODEL_FILE
+    if not file.is_file():
+        raise ModelError(f"model file {file} is missing", remedy="install or train the model again")
+    if file_sha256(file) != card.sha256:
+        raise ModelError(f"{file} is not the file that its card describes", remedy="install or train the model again")
+    quiet_tensorflow()
+    import keras
+
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
+
+
+def _compile(network: Any, device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
+    """One function from (N, 28, 28, 1) float32 to posteriors, on the device asked for."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return lambda batch: keras.ops.convert_to_numpy(network(batch, training=False)), "cpu"
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise ModelError("no GPU that TensorFlow can use", remedy="use --device auto, or install tensorflow[and-cuda]")
+    use_gpu = bool(gpus) and device != "cpu"
+    if use_gpu:
+        for gpu in gpus:
+            try:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            except RuntimeError:  # already initialized by the program that uses the library
+                break
+    place = "/GPU:0" if use_gpu else "/CPU:0"
+    signature = [tf.TensorSpec((None, CROP_SIZE, CROP_SIZE, 1), tf.float32)]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def call(batch: Any) -> Any:
+        with tf.device(place):
+            return network(batch, training=False)
+
+    return call, "gpu" if use_gpu else "cpu"

@@ -1,0 +1,300 @@
+"""Strings to hypotheses: pieces, cuts through touching digits, and joins of broken ones.
+
+The pieces of a string, left to right, are the nodes of a lattice; every run of neighbouring pieces that could
+be one digit is a candidate. Which run is one, the decoder says (LeCun et al. 1998, sections VI and VII).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitscan.core.geometry import union
+from digitscan.core.types import Box, Candidate, Ink
+from digitscan.segmentation.components import Components, cut_out
+from digitscan.segmentation.strings import StringMarks
+
+MAX_JOINED = 4
+"""Most pieces in one candidate."""
+MAX_CUTS = 24
+"""Most cuts through one component."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A component, or a part of one between two cuts.
+
+    Attributes
+    ----------
+    box : Box
+        In pixels of the binary page.
+    ink : (h, w) uint8
+        Soft ink of this piece alone, the size of `box`.
+    cut_before : bool
+        The piece was cut from the one before it.
+    small : bool
+        Much lower than the string: a point, a dash, or a broken bit.
+    """
+
+    box: Box
+    ink: Ink
+    cut_before: bool
+    small: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StringLattice:
+    """All hypotheses of one string.
+
+    Attributes
+    ----------
+    box : Box
+        Of the whole string, in pixels of the binary page.
+    height : float
+        Typical height of its characters in pixels.
+    pieces : list of Piece
+        Left to right.
+    candidates : list of Candidate
+        Their spans index `pieces`.
+    row, column : int or None
+        Cell of a table, 1-based.
+    """
+
+    box: Box
+    height: float
+    pieces: list[Piece]
+    candidates: list[Candidate]
+    row: int | None = None
+    column: int | None = None
+
+
+def _paste(parts: list[tuple[Box, Ink]]) -> tuple[Box, Ink]:
+    """One ink from several."""
+    if len(parts) == 1:
+        return parts[0]
+    box = union(part for part, _ in parts)
+    canvas = np.zeros((box.height, box.width), np.uint8)
+    for part, ink in parts:
+        region = canvas[part.y - box.y : part.bottom - box.y, part.x - box.x : part.right - box.x]
+        np.maximum(region, ink, out=region)
+    return box, canvas
+
+
+def _cut_component(found: Components, ink: Ink, index: int) -> tuple[Box, Ink]:
+    """Soft ink of one component, on a box one pixel larger where the page allows."""
+    box = found.box(index)
+    alone = cut_out(ink, found.labels, [index + 1], box)
+    return Box(max(box.x - 1, 0), max(box.y - 1, 0), alone.shape[1], alone.shape[0]), alone
+
+
+def string_slant(parts: list[tuple[Box, Ink]]) -> float:
+    """Slant of a string's writing: horizontal shift per pixel of height, positive leaning right.
+
+    The slant at which upright strokes stand most upright: the sheared ink's columns are sharpest.
+    """
+    _, canvas = _paste(parts)
+    height, width = canvas.shape
+    if height < 10:
+        return 0.0
+    if height > 48:
+        canvas = cv2.resize(canvas, (max(1, width * 48 // height), 48), interpolation=cv2.INTER_AREA)
+        height = 48
+    ys, xs = np.nonzero(canvas > 100)
+    if len(xs) < 20:
+        return 0.0
+    best, best_score = 0.0, -1.0
+    for slant in np.arange(-0.4, 0.85, 0.1):
+        columns = np.bincount((xs + slant * (ys - height) + height).astype(np.int64))
+        score = float((columns.astype(np.float64) ** 2).sum()) * (1.0 - 0.08 * abs(float(slant)))
+        if score > best_score:
+            best, best_score = float(slant), score
+    return best
+
+
+def find_cuts(ink: Ink, height: float, slant: float) -> list[float]:
+    """Places where a component may be two digits, as x at its foot, before shear.
+
+    Minima of the ink's column profile along the writing's slant, and columns that a single stroke crosses.
+
+    Parameters
+    ----------
+    ink : (h, w) uint8
+        Soft ink of one component.
+    height : float
+        Typical height of the string's digits in pixels.
+    slant : float
+        As `string_slant` gives it.
+
+    Returns
+    -------
+    list of float
+        Sheared columns, left to right, never nearer than a fifth of a digit to an end.
+    """
+    sheared = _shear(ink, slant)
+    solid = (sheared > 110).astype(np.float32)
+    profile = solid.sum(axis=0)
+    inked = np.flatnonzero(profile)
+    if not len(inked):
+        return []
+    first, last = int(inked[0]), int(inked[-1])
+    margin = max(2, int(0.18 * height))
+    if last - first < 2 * margin + 2:
+        return []
+    # How far down one can look from above plus from below: deep bays meet where digits touch.
+    filled = solid > 0
+    any_ink = filled.any(axis=0)
+    top = np.where(any_ink, filled.argmax(axis=0), solid.shape[0])
+    bottom = np.where(any_ink, filled[::-1].argmax(axis=0), solid.shape[0])
+    extent = np.maximum(solid.shape[0] - top - bottom, 0)
+    cost = cv2.blur((profile + 0.35 * extent).reshape(1, -1).astype(np.float32), (3, 1)).ravel()
+    limit = 0.62 * height
+    spacing = max(2, int(0.10 * height))
+    places: list[int] = []
+    order = np.argsort(cost[first + margin : last - margin + 1], kind="stable") + first + margin
+    for x in order:
+        if cost[x] > limit or len(places) >= MAX_CUTS:
+            break
+        window = cost[max(x - spacing, 0) : x + spacing + 1]
+        if cost[x] <= window.min() + 1e-3 and all(abs(int(x) - p) > spacing for p in places):
+            places.append(int(x))
+    most = max(1, round(1.7 * (last - first) / max(height * 0.55, 1)))
+    return [float(x) for x in sorted(places[:most])]
+
+
+def _offset(height: int, slant: float) -> float:
+    """What keeps sheared columns from going below zero when the writing leans left."""
+    return max(-slant, 0.0) * height
+
+
+def _shear(ink: Ink, slant: float) -> Ink:
+    """Ink with its slant taken out: pixel (x, y) goes to column ``x + slant * y + offset``."""
+    height, width = ink.shape
+    matrix = np.array([[1, slant, _offset(height, slant)], [0, 1, 0]], np.float64)
+    size = (int(width + abs(slant) * height) + 1, height)
+    return np.asarray(cv2.warpAffine(ink, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def split(box: Box, ink: Ink, cuts: list[float], slant: float) -> list[tuple[Box, Ink]]:
+    """Part an ink at its cuts; every pixel goes to exactly one part, empty parts are left out."""
+    if not cuts:
+        return [(box, ink)]
+    ys, xs = np.mgrid[0 : ink.shape[0], 0 : ink.shape[1]].astype(np.float32)
+    side = np.searchsorted(np.array(cuts), xs + slant * ys + _offset(ink.shape[0], slant), side="right")
+    parts = []
+    for index in range(len(cuts) + 1):
+        own = np.where(side == index, ink, np.uint8(0))
+        x, y, w, h = cv2.boundingRect(own)
+        if w and int(own.max()) > 60:
+            parts.append((Box(box.x + x, box.y + y, w, h), np.ascontiguousarray(own[y : y + h, x : x + w])))
+    return parts
+
+
+def _merge_overlapping(parts: list[tuple[Box, Ink]], height: float) -> list[tuple[Box, Ink]]:
+    """Join a component with a smaller one above or below it: the bar of a 5, a broken 8."""
+    merged: list[tuple[Box, Ink]] = []
+    for box, ink in sorted(parts, key=lambda p: (p[0].x, p[0].y)):
+        if merged:
+            last, last_ink = merged[-1]
+            overlap = min(last.right, box.right) - max(last.x, box.x)
+            narrow = min(last.width, box.width)
+            both_tall = min(last.height, box.height) > 0.62 * height
+            if overlap > 0.5 * narrow and not both_tall and max(last.right, box.right) - last.x < 1.5 * height:
+                merged[-1] = _paste([(last, last_ink), (box, ink)])
+                continue
+        merged.append((box, ink))
+    return merged
+
+
+def _pieces(string: StringMarks, found: Components, ink: Ink) -> list[Piece]:
+    parts = [_cut_component(found, ink, index) for index in string.characters]
+    height = string.height
+    bits = []
+    for index in string.marks:
+        box = found.box(index)
+        # Bits as high as a third of the digits, or lying over one, may be a digit's own; points are not.
+        if box.height > 0.3 * height or box.width > 0.3 * height:
+            bits.append(_cut_component(found, ink, index))
+    parts = _merge_overlapping(parts + bits, height)
+    slant = string_slant(parts)
+    usual = float(np.median([box.width for box, _ in parts]))
+    pieces: list[Piece] = []
+    for box, own in parts:
+        small = box.height < 0.45 * height
+        upright = box.width - abs(slant) * box.height
+        # In a long string the usual width tells which components are two digits; in a short one only the shape.
+        wide = upright > 0.68 * height and (len(parts) < 6 or box.width > 1.25 * usual or upright > 0.95 * height)
+        cuts = find_cuts(own, height, slant) if wide and not small else []
+        for number, (part, part_ink) in enumerate(split(box, own, cuts, slant)):
+            pieces.append(Piece(part, part_ink, number > 0, small or part.height < 0.3 * height))
+    return pieces if _in_order(pieces) else _reordered(pieces)
+
+
+def _in_order(pieces: list[Piece]) -> bool:
+    return all(a.box.center[0] <= b.box.center[0] for a, b in pairwise(pieces))
+
+
+def _reordered(pieces: list[Piece]) -> list[Piece]:
+    """Pieces by their middles: the parts of a long component may lie on both sides of another one."""
+    follows = {id(b): a for a, b in pairwise(pieces) if b.cut_before}
+    ordered = sorted(pieces, key=lambda p: p.box.center[0])
+    return [
+        p if not p.cut_before or (k > 0 and follows[id(p)] is ordered[k - 1]) else replace(p, cut_before=False)
+        for k, p in enumerate(ordered)
+    ]
+
+
+def _may_join(pieces: list[Piece], start: int, stop: int, height: float) -> bool:
+    """Whether pieces start..stop-1 could be one digit."""
+    if stop - start == 1:
+        return True
+    run = pieces[start:stop]
+    width = max(p.box.right for p in run) - min(p.box.x for p in run)
+    if width > 1.55 * height:
+        return False
+    for before, after in pairwise(run):
+        if after.cut_before:
+            continue
+        gap = after.box.x - before.box.right
+        whole = before.box.height > 0.7 * height and after.box.height > 0.7 * height
+        if gap > (0.05 if whole else 0.22) * height or width > 1.15 * height:
+            return False
+    return True
+
+
+def build_lattice(string: StringMarks, found: Components, ink: Ink, string_index: int) -> StringLattice:
+    """Make every hypothesis of one string.
+
+    Parameters
+    ----------
+    string : StringMarks
+    found : Components
+        Of the whole page.
+    ink : (H, W) uint8
+        Soft ink of the page.
+    string_index : int
+        Stored in each candidate.
+    """
+    pieces = _pieces(string, found, ink)
+    candidates = []
+    for start in range(len(pieces)):
+        for stop in range(start + 1, min(start + MAX_JOINED, len(pieces)) + 1):
+            if stop - start > 1 and not _may_join(pieces, start, stop, string.height):
+                continue
+            box, joined = _paste([(p.box, p.ink) for p in pieces[start:stop]])
+            if int(joined.max()) > 0:
+                candidates.append(Candidate(box, joined, string_index, (start, stop)))
+    return StringLattice(string.box, string.height, pieces, candidates)
+
+
+def whole_lattice(string: StringMarks, found: Components, ink: Ink) -> StringLattice:
+    """A lattice with a single hypothesis: all ink of the string is ONE digit."""
+    largest = max(int(found.areas[index]) for index in string.characters)
+    # Bits of a broken digit are its own; specks far smaller than it are not.
+    own = [i for i in (*string.characters, *string.marks) if found.areas[i] >= 0.08 * largest]
+    box, joined = _paste([_cut_component(found, ink, index) for index in own])
+    piece = Piece(box, joined, cut_before=False, small=False)
+    return StringLattice(box, float(box.height), [piece], [Candidate(box, joined, 0, (0, 1))])

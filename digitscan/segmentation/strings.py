@@ -1,0 +1,253 @@
+"""Components to strings: which marks stand together, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitscan.core.types import Box
+from digitscan.segmentation.components import Components
+
+MIN_HEIGHT_PX = 7
+"""Characters lower than this cannot be read; they are specks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Barriers:
+    """Lines that no string crosses: the vertical rules of tables, as boxes in page pixels."""
+
+    posts: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StringMarks:
+    """One string before its digits are known.
+
+    Attributes
+    ----------
+    characters : list of int
+        0-based components of character size, left to right.
+    marks : list of int
+        Smaller components beside them: points, commas, dashes, broken bits.
+    height : float
+        Typical height of the characters, in pixels.
+    box : Box
+        Around the characters.
+    """
+
+    characters: list[int]
+    marks: list[int]
+    height: float
+    box: Box
+
+
+def character_like(found: Components, page_shape: tuple[int, int], hairline_px: float) -> NDArray[np.bool_]:
+    """Which components could be a character or a few that touch.
+
+    Too small are specks, too large are pictures and frames, too long or too full are lines and bars.
+
+    Parameters
+    ----------
+    found : Components
+    page_shape : (int, int)
+    hairline_px : float
+        Thickness of the page's rules; 0 when it has none.
+
+    Returns
+    -------
+    (N,) bool
+    """
+    w, h = found.boxes[:, 2].astype(np.float64), found.boxes[:, 3].astype(np.float64)
+    area = found.areas.astype(np.float64)
+    fill = area / np.maximum(w * h, 1)
+    tall = max(page_shape) * 0.22
+    keep = (h >= MIN_HEIGHT_PX) & (h <= max(tall, 60)) & (w <= 9 * h) & (h <= 14 * w)
+    keep &= area >= 12
+    # Solid blocks are logos and blots; but a bold 1 is a solid block too.
+    keep &= ~((fill > 0.85) & (w > 0.5 * h))
+    # Dots spread thinly are the remains of a screen or of noise.
+    return np.asarray(keep & (fill > 0.04))
+
+
+def typical_height(heights: NDArray[np.float64]) -> float:
+    """Height that most characters of a string share, in pixels: small ones count less."""
+    if not len(heights):
+        return 0.0
+    ordered = np.sort(heights)
+    weight = np.cumsum(ordered)
+    return float(ordered[int(np.searchsorted(weight, weight[-1] * 0.5))])
+
+
+def _chain(boxes: NDArray[np.float64], posts: NDArray[np.float64], gap: float) -> list[int]:
+    """For each box the nearest box to its right in the same line, or -1.
+
+    `boxes` is (N, 4) left, top, right, bottom, sorted by left; `posts` likewise.
+    """
+    left, top, right, bottom = boxes.T
+    height = bottom - top
+    following = [-1] * len(boxes)
+    for i in range(len(boxes)):
+        reach = right[i] + gap * height[i] * 1.6
+        stop = int(np.searchsorted(left, reach, side="right"))
+        if stop <= i + 1:
+            continue
+        others = np.s_[i + 1 : stop]
+        overlap = np.minimum(bottom[i], bottom[others]) - np.maximum(top[i], top[others])
+        low, high = np.minimum(height[i], height[others]), np.maximum(height[i], height[others])
+        space = left[others] - right[i]
+        fits = (overlap > 0.45 * low) & (low > 0.42 * high) & (space < gap * high)
+        middle = (left[others] + right[others]) / 2 > (left[i] + right[i]) / 2
+        candidates = np.flatnonzero(fits & middle)
+        for k in candidates:
+            j = i + 1 + int(k)
+            if len(posts) and _crossed(boxes[i], boxes[j], posts):
+                continue
+            following[i] = j
+            break
+    return following
+
+
+def _crossed(a: NDArray[np.float64], b: NDArray[np.float64], posts: NDArray[np.float64]) -> bool:
+    """Whether a post stands between two boxes."""
+    middle_y = (max(a[1], b[1]) + min(a[3], b[3])) / 2
+    between = (posts[:, 0] + posts[:, 2]) / 2
+    low, high = (a[0] + a[2]) / 2, (b[0] + b[2]) / 2
+    return bool(((between > low) & (between < high) & (posts[:, 1] <= middle_y) & (posts[:, 3] >= middle_y)).any())
+
+
+def find_strings(
+    found: Components, keep: NDArray[np.bool_], barriers: Barriers, *, gap: float = 0.75
+) -> list[StringMarks]:
+    """Link characters that stand side by side into strings.
+
+    Parameters
+    ----------
+    found : Components
+    keep : (N,) bool
+        Characters, as `character_like` gives them.
+    barriers : Barriers
+    gap : float
+        Widest space inside a string, in heights of its characters.
+
+    Returns
+    -------
+    list of StringMarks
+        Not yet in reading order.
+    """
+    ids = np.flatnonzero(keep)
+    if not len(ids):
+        return []
+    ids = ids[np.argsort(found.boxes[ids, 0], kind="stable")]
+    rects = found.boxes[ids].astype(np.float64)
+    edges = np.concatenate([rects[:, :2], rects[:, :2] + rects[:, 2:]], axis=1)
+    posts = np.array([[p.x, p.y, p.right, p.bottom] for p in barriers.posts], np.float64).reshape(-1, 4)
+    following = _chain(edges, posts, gap)
+    owner = list(range(len(ids)))
+
+    def root(k: int) -> int:
+        while owner[k] != k:
+            owner[k] = owner[owner[k]]
+            k = owner[k]
+        return k
+
+    for k, other in enumerate(following):
+        if other >= 0:
+            owner[root(other)] = root(k)
+    groups: dict[int, list[int]] = {}
+    for k in range(len(ids)):
+        groups.setdefault(root(k), []).append(k)
+    strings = []
+    for members in groups.values():
+        strings.append(_string([int(ids[k]) for k in members], found))
+    return _attach_marks(strings, found, keep)
+
+
+def _string(characters: list[int], found: Components, marks: Sequence[int] = ()) -> StringMarks:
+    boxes = found.boxes[characters]
+    low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    box = Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+    return StringMarks(list(characters), list(marks), typical_height(boxes[:, 3].astype(np.float64)), box)
+
+
+def _attach_marks(strings: list[StringMarks], found: Components, keep: NDArray[np.bool_]) -> list[StringMarks]:
+    """Give small components to the string whose box, a little widened, they lie in."""
+    rest = np.flatnonzero(~keep & (found.areas >= 4) & (found.boxes[:, 3] < 200) & (found.boxes[:, 2] < 200))
+    if not len(rest) or not strings:
+        return strings
+    rects = found.boxes[rest].astype(np.float64)
+    center_x, center_y = rects[:, 0] + rects[:, 2] / 2, rects[:, 1] + rects[:, 3] / 2
+    order = np.argsort(center_x)
+    sorted_x = center_x[order]
+    for string in strings:
+        x, y, w, h = string.box
+        start, stop = np.searchsorted(sorted_x, [x - 0.3 * string.height, x + w + 0.3 * string.height])
+        near = order[start:stop]
+        inside = (
+            (center_y[near] > y - 0.1 * h) & (center_y[near] < y + 1.25 * h) & (rects[near, 3] < 0.6 * string.height)
+        )
+        inside &= rects[near, 2] < 1.2 * string.height
+        string.marks.extend(int(rest[k]) for k in near[inside])
+    return strings
+
+
+def one_string(found: Components, page_shape: tuple[int, int]) -> StringMarks | None:
+    """Take the whole image as ONE string; None when it holds nothing of character size.
+
+    Parameters
+    ----------
+    found : Components
+    page_shape : (int, int)
+        Height and width of the image.
+    """
+    height, width = page_shape
+    w, h = found.boxes[:, 2], found.boxes[:, 3]
+    y, x = found.boxes[:, 1], found.boxes[:, 0]
+    keep = (h >= max(4, 0.16 * height)) & (found.areas >= 10) & ~((w > 0.5 * width) & (h < 0.25 * height))
+    if not keep.any():
+        keep = found.areas >= max(4, 0.3 * found.areas.max(initial=0))
+        if not keep.any():
+            return None
+    size = typical_height(h[keep].astype(np.float64))
+    # What the crop cut off at its edge, much smaller than the digits, belongs to the line above or below.
+    at_edge = (y <= 1) | (y + h >= height - 1)
+    keep &= ~(at_edge & (h < 0.45 * size))
+    at_side = (x <= 1) | (x + w >= width - 1)
+    keep &= ~(at_side & (w < 0.12 * size) & (h < 0.8 * size))
+    characters = keep & (h >= 0.38 * size)
+    if not characters.any():
+        return None
+    small = ~characters & (found.areas >= 4) & ~at_edge
+    ids = np.flatnonzero(characters)
+    ids = ids[np.argsort(x[ids], kind="stable")]
+    return _string([int(i) for i in ids], found, [int(i) for i in np.flatnonzero(small)])
+
+
+def reading_order(boxes: Sequence[Box]) -> list[int]:
+    """Order boxes as one reads: lines from the top, each from the left.
+
+    A line is a run of boxes that overlap vertically with their neighbours, so a slightly bowed line stays one.
+    """
+    if not boxes:
+        return []
+    by_top = sorted(range(len(boxes)), key=lambda k: (boxes[k].center[1], boxes[k].x))
+    lines: list[list[int]] = []
+    for k in by_top:
+        middle = boxes[k].center[1]
+        best, best_distance = None, float("inf")
+        for line in lines[-6:]:
+            # Compare with the member nearest in x: the line may rise or fall across the page.
+            near = min(line, key=lambda m: abs(boxes[m].center[0] - boxes[k].center[0]))
+            size = min(boxes[near].height, boxes[k].height)
+            distance = abs(boxes[near].center[1] - middle)
+            overlaps_x = boxes[near].x < boxes[k].right and boxes[k].x < boxes[near].right
+            if distance < 0.55 * size and not overlaps_x and distance < best_distance:
+                best, best_distance = line, distance
+        if best is None:
+            lines.append([k])
+        else:
+            best.append(k)
+    lines.sort(key=lambda line: float(np.mean([boxes[k].center[1] for k in line])))
+    return [k for line in lines for k in sorted(line, key=lambda k: boxes[k].x)]

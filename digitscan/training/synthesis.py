@@ -1,0 +1,466 @@
+"""Crops as the reader makes them: glyphs are put on paper, damaged, and read back by the page path.
+
+A sheet is one synthetic page of many cells. Its ink is found by `digitscan.imaging.binarize`, its crops are
+made by `digitscan.recognition.normalize`: the very functions that read pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitscan.core.types import CROP_SIZE, NOT_A_DIGIT, Box, Crops
+from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.recognition.normalize import normalize_ink
+from digitscan.segmentation.components import cut_out, label
+from digitscan.training.sources import Glyph, GlyphSource
+
+Rng = np.random.Generator
+Canvas = NDArray[np.float32]
+
+NEGATIVE_SHARE = 0.17
+"""Share of samples that are not a digit."""
+CUT_SHARE = 0.16
+"""Share of samples that are digits cut free from touching neighbours."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GlyphBank:
+    """All sources, ready to draw from: digits by weight and class, and the raw material of negatives."""
+
+    digits: list[GlyphSource]
+    letters: GlyphSource
+    marks: GlyphSource
+    scripts: GlyphSource | None
+
+    @classmethod
+    def of(cls, sources: list[GlyphSource]) -> GlyphBank:
+        """Sort sources into roles by what they hold."""
+        empty = GlyphSource("none", [], np.zeros(0, np.uint8), 0.0)
+        by_name = {source.name: source for source in sources}
+        return cls(
+            [source for source in sources if source.weight > 0 and source.glyphs],
+            by_name.get("fonts-letters", empty),
+            by_name.get("fonts-marks", empty),
+            by_name.get("omniglot105_negatives"),
+        )
+
+
+class SheetStyle(NamedTuple):
+    """What all cells of one sheet share: one pen, one paper, one scanner."""
+
+    height: int
+    slant: float
+    threshold: float
+    darkness: float
+
+
+class Stroke(NamedTuple):
+    """One warped glyph: (h, w) float32 ink 0..1."""
+
+    ink: Canvas
+    label: int
+
+
+def warp(
+    glyph: Glyph,
+    height: int,
+    rng: Rng,
+    *,
+    slant: float,
+    threshold: float,
+    aspect: tuple[float, float],
+    strength: float = 1.0,
+) -> Canvas:
+    """Draw a glyph at a new size with slant, rotation, aspect, elastic warp and another stroke thickness.
+
+    Parameters
+    ----------
+    glyph : (h, w) uint8
+        Ink high.
+    height : int
+        Height of the result's glyph in pixels, before rotation.
+    slant : float
+        Horizontal shear per unit of height; positive leans right.
+    threshold : float
+        Ink level, 0 to 1, that becomes the stroke's edge: below one half thickens, above thins.
+    aspect : (float, float)
+        Range of the horizontal squeeze.
+    strength : float
+        Scale of the random deformation.
+
+    Returns
+    -------
+    (H, W) float32
+        0 to 1, about twice the glyph's size, glyph in the middle.
+    """
+    source_h, source_w = glyph.shape
+    width = max(2.0, source_w * height / source_h * rng.uniform(*aspect))
+    # A wide, low mark keeps its shape: it is scaled by its longer side.
+    if width > 1.6 * height:
+        height, width = max(2, int(height * 1.6 * height / width)), 1.6 * height
+    angle = np.deg2rad(rng.normal(0, 5.0 * strength))
+    shear = slant + rng.normal(0, 0.10 * strength)
+    cos, sin = np.cos(angle), np.sin(angle)
+    forward = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, -shear], [0, 1]])
+    corners = forward @ (np.array([[-1, 1, 1, -1], [-1, -1, 1, 1]]) * np.array([[width / 2], [height / 2]]))
+    margin = 4 + 0.08 * height
+    out_w = int(np.ptp(corners[0]) + 2 * margin)
+    out_h = int(np.ptp(corners[1]) + 2 * margin)
+    inverse = np.linalg.inv(forward)
+    scale = np.array([[source_w / width, 0], [0, source_h / height]])
+    linear = scale @ inverse
+    ys, xs = np.mgrid[0:out_h, 0:out_w].astype(np.float32)
+    xs -= np.float32(out_w / 2 - 0.5)
+    ys -= np.float32(out_h / 2 - 0.5)
+    map_x = linear[0, 0] * xs + linear[0, 1] * ys + (source_w / 2 - 0.5)
+    map_y = linear[1, 0] * xs + linear[1, 1] * ys + (source_h / 2 - 0.5)
+    bend = rng.normal(0, 0.035 * strength * max(source_h, source_w), (2, 4, 4)).astype(np.float32)
+    map_x += cv2.resize(bend[0], (out_w, out_h), interpolation=cv2.INTER_CUBIC)
+    map_y += cv2.resize(bend[1], (out_w, out_h), interpolation=cv2.INTER_CUBIC)
+    # Shrinking needs area averaging first, or thin strokes alias away.
+    if source_h > 2 * height:
+        glyph = cv2.blur(glyph, (source_h // height, source_h // height))
+    drawn = cv2.remap(
+        glyph,
+        map_x.astype(np.float32),
+        map_y.astype(np.float32),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    # Enlarged edges are sharpened; the gain is never so low that bare paper would turn grey.
+    gain = max(float(np.clip(0.8 * height / source_h, 1.0, 3.0)), 0.5 / min(threshold, 1 - threshold))
+    return np.clip((drawn.astype(np.float32) / 255.0 - threshold) * gain + 0.5, 0.0, 1.0)
+
+
+def _pick(source: GlyphSource, rng: Rng) -> tuple[Glyph, int]:
+    index = int(rng.integers(len(source.glyphs)))
+    return source.glyphs[index], int(source.labels[index])
+
+
+def _digit(bank: GlyphBank, style: SheetStyle, rng: Rng, height: int | None = None) -> Stroke:
+    weights = np.array([source.weight for source in bank.digits])
+    source = bank.digits[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    glyph, digit = _pick(source, rng)
+    printed = source.name.startswith(("fonts", "printed"))
+    ink = warp(
+        glyph,
+        height or style.height,
+        rng,
+        slant=0.0 if printed else style.slant,
+        threshold=style.threshold,
+        aspect=source.aspect,
+        strength=0.5 if printed else 1.0,
+    )
+    if digit == 7 and not printed and rng.random() < 0.12:
+        _cross_seven(ink, rng)
+    return Stroke(ink, digit)
+
+
+def _cross_seven(ink: Canvas, rng: Rng) -> None:
+    """Put the Continental bar through the stem of a seven."""
+    h, w = ink.shape
+    y = int(h * rng.uniform(0.48, 0.62))
+    columns = np.flatnonzero(ink[y] > 0.5)
+    if not len(columns):
+        return
+    middle, half = float(columns.mean()), w * rng.uniform(0.14, 0.28)
+    tilt = rng.uniform(-0.08, 0.05) * h
+    thickness = max(1, round(len(columns) * 0.8))
+    cv2.line(ink, (int(middle - half), int(y - tilt)), (int(middle + half), int(y + tilt)), 1.0, thickness, cv2.LINE_AA)
+
+
+def _beside(left: Canvas, right: Canvas, gap: int) -> Canvas:
+    """Two inks side by side on a common baseline; a negative gap overlaps them."""
+    (hl, wl), (hr, wr) = left.shape, right.shape
+    height = max(hl, hr)
+    canvas = np.zeros((height, max(wl + wr + gap, wl, wr)), np.float32)
+    canvas[height - hl :, :wl] = left
+    start = max(canvas.shape[1] - wr, 0)
+    region = canvas[height - hr :, start:]
+    np.maximum(region, right[:, : region.shape[1]], out=region)
+    return canvas
+
+
+def _trim(ink: Canvas) -> Canvas:
+    x, y, w, h = cv2.boundingRect((ink > 0.4).astype(np.uint8))
+    return ink[y : y + h, x : x + w] if w else ink
+
+
+def _cut_from_neighbours(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
+    """A digit that touched its neighbours and was cut free: stubs of them stay, its own ends may be missing.
+
+    Digits written in one go hang together by ligatures, above all zeros: those are drawn too.
+    """
+    whole = _digit(bank, style, rng)
+    own = _trim(whole.ink)
+    height, width = own.shape
+    canvas, offset = own, 0
+    pen = max(1, round(style.height * rng.uniform(0.05, 0.11)))
+    for side in (-1, 1):
+        if rng.random() < 0.3:
+            continue
+        other = _trim(_digit(bank, style, rng).ink)
+        gap = -round(style.height * rng.uniform(-0.06, 0.14))
+        before = canvas.shape[1]
+        if side < 0:
+            joined = _beside(other, canvas, gap)
+            moved = joined.shape[1] - before
+            offset += moved
+            seam = moved
+        else:
+            joined = _beside(canvas, other, gap)
+            seam = before
+        canvas = np.ascontiguousarray(joined)
+        if rng.random() < 0.5:
+            y = int(canvas.shape[0] - height * rng.uniform(0.1, 1.0))
+            reach = int(style.height * rng.uniform(0.1, 0.3))
+            drop = int(style.height * rng.uniform(-0.15, 0.15))
+            cv2.line(canvas, (seam - reach, y), (seam + reach, y + drop), 1.0, pen, cv2.LINE_AA)
+    jitter = (rng.normal(0, 0.03, 2) + (-0.02, 0.02)) * style.height
+    tilt = rng.normal(style.slant, 0.08)
+    ys, xs = np.mgrid[0 : canvas.shape[0], 0 : canvas.shape[1]].astype(np.float32)
+    upright = xs + np.float32(tilt) * (ys - canvas.shape[0] / 2)
+    inside = (upright >= offset + jitter[0]) & (upright < offset + width + jitter[1])
+    return Stroke(np.where(inside, canvas, np.float32(0)), whole.label)
+
+
+def _scribble(height: int, rng: Rng) -> Canvas:
+    """Ticks, crosses, corners, scratches: a few straight or bent strokes."""
+    side = height + 8
+    canvas = np.zeros((side, side), np.float32)
+    thickness = max(1, int(height * rng.uniform(0.05, 0.14)))
+    kind = rng.integers(6)
+    low, high = 4, side - 4
+    if kind == 0:  # a cross
+        cv2.line(canvas, (low, low), (high, high), 1.0, thickness, cv2.LINE_AA)
+        cv2.line(canvas, (low, high), (high, low), 1.0, thickness, cv2.LINE_AA)
+    elif kind == 1:  # a tick
+        knee = (int(side * rng.uniform(0.25, 0.4)), high)
+        cv2.line(canvas, (low, int(side * rng.uniform(0.5, 0.7))), knee, 1.0, thickness, cv2.LINE_AA)
+        cv2.line(canvas, knee, (high, low), 1.0, thickness, cv2.LINE_AA)
+    elif kind == 2:  # a corner or a crossing of box lines
+        x, y = int(rng.choice([low, side // 2, high])), int(rng.choice([low, side // 2, high]))
+        cv2.line(canvas, (x, low), (x, high), 1.0, thickness)
+        cv2.line(canvas, (low, y), (high, y), 1.0, thickness)
+    elif kind == 3:  # a long flat line, straight or wavy
+        y = side // 2
+        steps = np.linspace(low, high, 8)
+        wave = y + rng.normal(0, side * 0.04, 8)
+        points = np.stack([steps, wave], axis=1).astype(np.int32)
+        cv2.polylines(canvas, [points], False, 1.0, thickness, cv2.LINE_AA)
+    elif kind == 4:  # a scratched-out place
+        points = np.stack([np.sort(rng.uniform(low, high, 9)), rng.uniform(low, high, 9)], axis=1).astype(np.int32)
+        cv2.polylines(canvas, [points], False, 1.0, thickness, cv2.LINE_AA)
+    else:  # a blot
+        axes = (int(side * rng.uniform(0.1, 0.4)), int(side * rng.uniform(0.1, 0.4)))
+        cv2.ellipse(canvas, (side // 2, side // 2), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1, cv2.LINE_AA)
+    return canvas
+
+
+def _halved(ink: Canvas, rng: Rng) -> Canvas:
+    """A piece of a digit, as a wrong cut leaves it."""
+    ink = _trim(ink)
+    h, w = ink.shape
+    cut = rng.uniform(0.35, 0.65)
+    side = rng.integers(3)
+    if side == 0:
+        return ink[:, : int(w * cut)]
+    if side == 1:
+        return ink[:, int(w * cut) :]
+    return ink[: int(h * cut)] if rng.random() < 0.5 else ink[int(h * cut) :]
+
+
+def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
+    """Something that is not one digit."""
+    height = style.height
+    draw = rng.random()
+    plain = {"slant": style.slant, "threshold": style.threshold, "aspect": (0.8, 1.2)}
+    ink: Canvas | None = None
+    if draw < 0.30 and bank.letters.glyphs:
+        glyph, _ = _pick(bank.letters, rng)
+        ink = warp(glyph, height, rng, slant=0.0, threshold=style.threshold, aspect=(0.85, 1.15), strength=0.5)
+    elif draw < 0.42 and bank.scripts is not None:
+        ink = warp(_pick(bank.scripts, rng)[0], height, rng, **plain)  # type: ignore[arg-type]
+    elif draw < 0.50 and bank.marks.glyphs:
+        glyph, _ = _pick(bank.marks, rng)
+        ink = warp(glyph, max(8, int(height * rng.uniform(0.3, 1))), rng, **plain)  # type: ignore[arg-type]
+    elif draw < 0.66:  # two digits in one piece
+        left, right = _digit(bank, style, rng), _digit(bank, style, rng)
+        if left.label == right.label == 1:  # two ones that touch may well be an eleven or an H
+            right = _digit(bank, style, rng)
+        ink = _beside(_trim(left.ink), _trim(right.ink), -int(height * rng.uniform(0.0, 0.12)))
+    elif draw < 0.84:
+        whole = _digit(bank, style, rng)
+        # Half a 0 or 1, and the stems of 4, 7 and 9, are ones to any eye.
+        while whole.label in (0, 1, 4, 7, 9):
+            whole = _digit(bank, style, rng)
+        ink = _halved(whole.ink, rng)
+    elif draw < 0.90:  # a digit lying on its side, or upside down where that differs
+        whole = _digit(bank, style, rng)
+        while whole.label not in (2, 3, 4, 5, 7):
+            whole = _digit(bank, style, rng)
+        quarter = int(rng.choice([1, 3])) if whole.label in (2, 5) else int(rng.choice([1, 2, 3]))
+        ink = np.rot90(whole.ink, quarter)
+    if ink is None or ink.size == 0 or not (ink > 0.5).any():
+        ink = _scribble(height, rng)
+    return Stroke(np.ascontiguousarray(ink), NOT_A_DIGIT)
+
+
+def _scraps(cell: Canvas, box: Box, rng: Rng) -> None:
+    """What rule and box removal leave behind, and neighbours' ends, touching or near the glyph."""
+    height = max(box.height, 4)
+    thickness = max(1, int(height * rng.uniform(0.02, 0.07)))
+    if rng.random() < 0.5:  # a piece of a ruling line under or through the foot
+        y = int(box.bottom - rng.uniform(-0.04, 0.12) * height)
+        start = box.x + rng.uniform(-0.2, 0.8) * box.width
+        end = start + rng.uniform(0.15, 0.5) * height
+        cv2.line(cell, (int(start), y), (int(end), y), float(rng.uniform(0.4, 1)), thickness)
+    else:  # a piece of a box's side, or of the neighbour
+        x = int(box.x if rng.random() < 0.5 else box.right)
+        start = box.y + rng.uniform(-0.1, 0.8) * box.height
+        end = start + rng.uniform(0.1, 0.35) * height
+        cv2.line(cell, (x, int(start)), (x, int(end)), float(rng.uniform(0.4, 1)), thickness)
+
+
+def _paper(shape: tuple[int, int], rng: Rng) -> Canvas:
+    """Paper brightness, 0 to 1: shade, texture, and now and then a security pattern."""
+    height, width = shape
+    paper = np.full(shape, rng.uniform(0.55, 0.98), np.float32)
+    shade = rng.normal(0, rng.uniform(0, 0.10), (4, 4)).astype(np.float32)
+    paper *= 1 + cv2.resize(shade, (width, height), interpolation=cv2.INTER_CUBIC)
+    if rng.random() < 0.35:
+        ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+        angle, period = rng.uniform(0, np.pi), rng.uniform(4, 14)
+        wave = np.sin(xs * rng.uniform(0.005, 0.05)) * rng.uniform(0, 4)
+        phase = (xs * np.cos(angle) + ys * np.sin(angle) + wave) * (2 * np.pi / period)
+        paper *= 1 - rng.uniform(0.02, 0.16) * np.clip(np.sin(phase) * 2, 0, 1)
+    return paper
+
+
+def _scan(image: Canvas, rng: Rng) -> NDArray[np.uint8]:
+    """What the lens, the sensor and the file format do; (H, W) float32 0..1 to uint8."""
+    if rng.random() < 0.6:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
+    if rng.random() < 0.8:
+        image = image + rng.normal(0, rng.uniform(0.003, 0.04), image.shape).astype(np.float32)
+    out = np.clip(image * 255, 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        quality = int(rng.integers(25, 95))
+        out = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+    if rng.random() < 0.07:  # fax: one bit a pixel
+        level = cv2.threshold(out, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+        out = (out > level).astype(np.uint8) * np.uint8(255)
+    return out
+
+
+def _place(cell: Canvas, ink: Canvas, rng: Rng) -> tuple[int, int]:
+    """Put an ink into its cell, off-centre by a little; gives its left and top."""
+    side = cell.shape[0]
+    h, w = ink.shape
+    if max(h, w) > side - 4:
+        shrink = (side - 4) / max(h, w)
+        ink = cv2.resize(ink, (max(1, int(w * shrink)), max(1, int(h * shrink))), interpolation=cv2.INTER_AREA)
+        h, w = ink.shape
+    top = int(np.clip((side - h) // 2 + rng.integers(-2, 3), 0, side - h))
+    left = int(np.clip((side - w) // 2 + rng.integers(-2, 3), 0, side - w))
+    cell[top : top + h, left : left + w] = ink
+    return left, top
+
+
+def make_sheet(bank: GlyphBank, rng: Rng, columns: int = 12) -> tuple[NDArray[np.uint8], list[Stroke], int]:
+    """Draw one synthetic page of `columns` x `columns` cells.
+
+    Returns
+    -------
+    image : (H, W) uint8
+        Paper is white.
+    strokes : list of Stroke
+        What stands in each cell, row by row, as placed: (side, side) float32 ink.
+    side : int
+        Side of a cell in pixels.
+    """
+    height = int(np.exp(rng.uniform(np.log(13), np.log(70))))
+    style = SheetStyle(
+        height,
+        float(rng.normal(0.08, 0.18)),
+        float(rng.uniform(0.28 if height > 28 else 0.42, 0.62)),
+        float(rng.uniform(0.3, 0.95)),
+    )
+    side = int(height * 1.9) + 12
+    sheet = np.zeros((columns * side, columns * side), np.float32)
+    strokes = []
+    for index in range(columns * columns):
+        row, column = divmod(index, columns)
+        cell = sheet[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        own = style._replace(height=max(10, int(height * rng.uniform(0.8, 1.1))))
+        draw = rng.random()
+        if draw < NEGATIVE_SHARE:
+            stroke = _negative(bank, own, rng)
+        elif draw < NEGATIVE_SHARE + CUT_SHARE:
+            stroke = _cut_from_neighbours(bank, own, rng)
+        else:
+            stroke = _digit(bank, own, rng)
+        _place(cell, stroke.ink, rng)
+        strokes.append(Stroke(cell.copy(), stroke.label))
+        if rng.random() < 0.12:
+            box = Box(*cv2.boundingRect((cell > 0.5).astype(np.uint8)))
+            if box.width:
+                _scraps(cell, box, rng)
+    if rng.random() < 0.3:  # a ballpoint that skips
+        fade = rng.normal(0.8, 0.25, (columns * 4, columns * 4)).astype(np.float32)
+        fade = cv2.resize(fade, (sheet.shape[1], sheet.shape[0]), interpolation=cv2.INTER_LINEAR)
+        sheet *= np.clip(fade, 0.35, 1)
+    image = _paper(sheet.shape, rng) * (1 - style.darkness * sheet)
+    return _scan(image, rng), strokes, side
+
+
+def read_sheet(image: NDArray[np.uint8], strokes: list[Stroke], side: int) -> tuple[Crops, NDArray[np.uint8]]:
+    """Find every cell's ink as the reader would, and normalize it; cells whose ink is lost are left out.
+
+    Returns
+    -------
+    crops : (N, 28, 28) uint8
+    labels : (N,) uint8
+    """
+    ink = soft_ink(image)
+    mask, _ = binarize(ink)
+    found = label(mask)
+    columns = image.shape[1] // side
+    crops, labels = [], []
+    for index, stroke in enumerate(strokes):
+        row, column = divmod(index, columns)
+        left, top = column * side, row * side
+        part = found.labels[top : top + side, left : left + side]
+        core = part[stroke.ink > 0.6]
+        ids, counts = np.unique(core[core > 0], return_counts=True)
+        # A component counts as the glyph's when a fair part of the glyph lies in it.
+        ids = ids[counts >= max(2, 0.03 * counts.sum())] if len(ids) else ids
+        if not len(ids) or counts.sum() < 0.4 * core.size:
+            continue
+        boxes = found.boxes[ids - 1]
+        low = np.maximum(boxes[:, :2].min(axis=0), (left, top))
+        high = np.minimum((boxes[:, :2] + boxes[:, 2:]).max(axis=0), (left + side, top + side))
+        box = Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+        crops.append(normalize_ink(cut_out(ink, found.labels, [int(i) for i in ids], box)))
+        labels.append(stroke.label)
+    return np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE), np.array(labels, np.uint8)
+
+
+def synthesize(bank: GlyphBank, count: int, seed: int) -> tuple[Crops, NDArray[np.uint8]]:
+    """Make at least `count` labelled crops, deterministically from `seed`."""
+    rng = np.random.default_rng(seed)
+    crops: list[Crops] = []
+    labels: list[NDArray[np.uint8]] = []
+    made = 0
+    while made < count:
+        part, truth = read_sheet(*make_sheet(bank, rng))
+        crops.append(part)
+        labels.append(truth)
+        made += len(truth)
+    return np.concatenate(crops)[:count], np.concatenate(labels)[:count]
