@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TextIO
 
 from digitscan.batch.local import PageRead, read_pages
 from digitscan.core.config import Config, load_config
-from digitscan.core.types import Layout, PageOutcome, RunInfo
+from digitscan.core.errors import DigitscanError
+from digitscan.core.types import Layout, PageFailure, PageOutcome, PageRef, Posteriors, RunInfo
 from digitscan.ingest.discover import find_sources
+from digitscan.ingest.pages import list_pages, load_page
+from digitscan.pipeline import failure, prepare_page
 from digitscan.recognition.runtime import Classifier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SingleDigit:
+    """What an image of one digit gave: its (11,) float32 posteriors, None without ink; or a failure."""
+
+    path: str
+    posteriors: Posteriors | None
+    failure: PageFailure | None
 
 
 class Reader:
@@ -69,10 +83,50 @@ class Reader:
         settings = self.config.model_dump(mode="json")
         return RunInfo(__version__, self.classifier.info, {**settings, "digest": self.config.digest()})
 
-    def stream(self, *sources: str | PathLike[str], keep_images: bool = False) -> Iterator[PageRead]:
-        """Read pages lazily, in order, each with its picture if asked for."""
-        found = find_sources([fspath(source) for source in sources])
-        return read_pages(found, self.classifier, self.config, jobs=self.jobs, keep_images=keep_images)
+    def stream(
+        self,
+        *sources: str | PathLike[str],
+        keep_images: bool = False,
+        stdin: TextIO | None = None,
+        exclude: Collection[Path] = (),
+        on_found: Callable[[int], None] | None = None,
+    ) -> Generator[PageRead, None, None]:
+        """Read pages lazily, in order, each with its picture if asked for.
+
+        Parameters
+        ----------
+        sources : str or path
+            Files, folders, globs; ``-`` is a list on `stdin`.
+        keep_images : bool
+            Hand each page's picture on.
+        stdin : text stream, optional
+        exclude : collection of Path
+            Resolved paths that are never taken from inside a folder.
+        on_found : callable, optional
+            Called with the number of pages found so far.
+        """
+        found = find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude)
+        return read_pages(
+            found, self.classifier, self.config, jobs=self.jobs, keep_images=keep_images, on_found=on_found
+        )
+
+    def posteriors_of(self, *sources: str | PathLike[str]) -> Iterator[SingleDigit]:
+        """Posteriors of images that are ONE digit each, page by page."""
+        config = self.config.model_copy(update={"layout": Layout.DIGIT})
+        for source in find_sources([fspath(source) for source in sources]):
+            if isinstance(source, PageFailure):
+                yield SingleDigit(source.ref.path, None, source)
+                continue
+            try:
+                prepared = [
+                    prepare_page(load_page(ref, config.ingest), config) for ref in list_pages(source, config.ingest)
+                ]
+            except DigitscanError as error:
+                yield SingleDigit(source, None, failure(PageRef(source), "ingest", error))
+                continue
+            for page in prepared:
+                rows = self.classifier.classify(page.crops)
+                yield SingleDigit(source, rows[0] if len(rows) else None, None)
 
     def read(self, *sources: str | PathLike[str]) -> list[PageOutcome]:
         """Read files, folders and globs; a page that cannot be read gives a `PageFailure`, not an exception."""

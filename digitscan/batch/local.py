@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -129,7 +129,7 @@ def read_pages(
     jobs: int = 0,
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
-) -> Iterator[PageRead]:
+) -> Generator[PageRead, None, None]:
     """Read pages lazily, in the order of the sources.
 
     Neither the number of workers nor the grouping into batches changes a digit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -86,10 +87,9 @@ class AtomicFile:
         """Forget what was written."""
         if self._temporary is None:
             return
-        try:
+        # A full disk fails again when the rest is flushed; the file goes anyway.
+        with contextlib.suppress(OSError):
             self._stream.close()
-        except OSError:
-            pass  # a full disk fails again when the rest is flushed; the file goes anyway
         self._temporary.unlink(missing_ok=True)
 
 

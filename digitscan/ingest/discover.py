@@ -12,23 +12,8 @@ from typing import TextIO
 from digitscan.core.types import PageFailure, PageRef
 
 SUFFIXES = frozenset(
-    [
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".bmp",
-        ".dib",
-        ".webp",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".tif",
-        ".tiff",
-        ".pdf",
-    ]
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp")
+    + (".pbm", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".pdf")
 )
 """What is taken from inside a folder; a file that is named outright is always tried."""
 
@@ -81,6 +66,7 @@ def _expand(given: str, exclude: Collection[Path]) -> Iterator[str | PageFailure
     elif os.path.lexists(given):
         yield given
     elif glob.has_magic(given):
+        # Path.glob refuses absolute patterns.
         matches = sorted(glob.glob(given, recursive=True), key=lambda m: (_natural(m), m))  # noqa: PTH207  (absolute patterns)
         if not matches:
             yield _failed(given, "no file matches the pattern", "quote the pattern, or check its folder")

@@ -1,0 +1,61 @@
+"""The ``digitscan`` command: each subcommand is a small file of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from digitscan import __version__
+from digitscan.cli import doctor, models, predict, process, segment, train
+
+app = typer.Typer(
+    name="digitscan",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="""Numbers written on paper become data.
+
+    Point it at scans, photos and PDFs of forms, cheques and tables; get a CSV that you can trust, with a
+    confidence for every number and pictures that show where it was read.
+
+    [bold]Examples[/]
+
+      digitscan process scans/ --out results.csv
+
+      digitscan process scans/ --out results.csv --out results.json --annotate pictures/
+
+      digitscan process amounts/ --layout line
+
+      digitscan segment page.png --debug
+    """,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"digitscan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Hold the options that come before a command."""
+
+
+app.command("process")(process.process)
+app.command("segment")(segment.segment)
+app.command("predict")(predict.predict)
+app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Run the command line; the console script's entry point."""
+    app()

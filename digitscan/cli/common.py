@@ -1,0 +1,104 @@
+"""What commands share: errors in one line, consoles, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from digitscan.core.types import PageFailure
+
+
+def errors_console() -> Console:
+    """Standard error, for people: progress, summaries, failures."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def leave(code: int) -> NoReturn:
+    """End the command with an exit code."""
+    import typer
+
+    raise typer.Exit(int(code))
+
+
+def complain(message: str, remedy: str = "") -> None:
+    """Print one red line, with what to do."""
+    from rich.markup import escape
+
+    line = f"[bold red]Error:[/] {escape(message)}"
+    errors_console().print(line + (f"; {escape(remedy)}" if remedy else ""))
+
+
+@contextmanager
+def teaching_errors() -> Iterator[None]:
+    """Turn errors into one line and an exit code; no traceback unless ``DIGITSCAN_DEBUG`` is set."""
+    import click
+
+    from digitscan.core.errors import DigitscanError, ExitCode
+
+    try:
+        yield
+    except DigitscanError as error:
+        complain(error.message, error.remedy)
+        leave(error.exit_code)
+    except KeyboardInterrupt:
+        errors_console().print("[yellow]Interrupted.[/]")
+        leave(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python's own flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave(ExitCode.OK)
+    except (click.exceptions.Exit, click.ClickException, click.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001  (the last stop before the user)
+        if os.environ.get("DIGITSCAN_DEBUG"):
+            raise
+        complain(f"{type(error).__name__}: {error}", "run with DIGITSCAN_DEBUG=1 for the traceback, and report it")
+        leave(ExitCode.SOME_FAILED)
+
+
+def failure_line(failure: PageFailure) -> str:
+    """``file, page N, stage: why; what to do``."""
+    where = f"{failure.ref.path}, page {failure.ref.page_number}, {failure.stage}"
+    return f"{where}: {failure.message}" + (f"; {failure.remedy}" if failure.remedy else "")
+
+
+def settings(**given: Any) -> dict[str, Any]:
+    """Nested overrides for `digitscan.core.config.load_config` from flat ``section__key`` options; None is not given."""
+    nested: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        section, _, key = name.partition("__")
+        if key:
+            nested.setdefault(section, {})[key] = value
+        else:
+            nested[section] = value
+    return nested
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``90s``, ``30m``, ``2h`` or a plain number.
+
+    Raises
+    ------
+    UsageError
+        If the text is no duration.
+    """
+    from digitscan.core.errors import UsageError
+
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:].lower())
+    try:
+        value = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        value = -1.0
+    if value < 0:
+        raise UsageError(f"cannot read {text!r} as a duration", remedy="write 90s, 30m or 2h")
+    return value

@@ -1,0 +1,72 @@
+"""``digitscan doctor``: is everything there, and does it read?"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+
+from digitscan.cli.common import leave, teaching_errors
+
+
+def doctor() -> None:
+    """Check the installation: versions, devices, poppler, the model, and a drawn digit read back.
+
+    [bold]Example[/]
+
+      digitscan doctor
+    """
+    with teaching_errors():
+        import importlib.metadata as metadata
+
+        from rich.console import Console
+        from rich.table import Table
+
+        from digitscan import __version__
+        from digitscan.core.errors import ExitCode
+
+        table = Table("check", "result", box=None, header_style="dim")
+        table.add_row("digitscan", __version__)
+        table.add_row("python", f"{sys.version.split()[0]} on {platform.platform()}")
+        for package in ("tensorflow", "keras", "opencv-python-headless", "numpy", "pillow", "pypdfium2"):
+            try:
+                table.add_row(package, metadata.version(package))
+            except metadata.PackageNotFoundError:
+                table.add_row(package, "[yellow]not installed under this name[/]")
+        table.add_row("poppler", shutil.which("pdftoppm") or "absent: pypdfium2 rasterizes PDF pages")
+        console = Console(highlight=False)
+        try:
+            from digitscan.reader import Reader
+
+            reader = Reader(layout="digit")
+            card = reader.classifier.card
+            table.add_row("model", f"{card.id}, {card.parameters:,} parameters, hash checked")
+            table.add_row("device", f"{reader.classifier.device}, batches of {reader.classifier.batch_size}")
+            read = self_test(reader)
+            right = read == "7"
+            verdict = f"a drawn 7 was read as {read}"
+            table.add_row("self-test", f"[green]{verdict}[/]" if right else f"[red]{verdict}[/]")
+        finally:
+            console.print(table)
+        if not right:
+            leave(ExitCode.SOME_FAILED)
+
+
+def self_test(reader: object) -> str:
+    """Draw a seven on paper, read it as a page is read, and give the text."""
+    import numpy as np
+
+    from digitscan.core.types import PageRef, RasterPage
+    from digitscan.pipeline import finish_page, prepare_page
+    from digitscan.reader import Reader
+
+    if not isinstance(reader, Reader):
+        raise TypeError("self_test needs a Reader")
+    paper = np.full((120, 90), 235, np.uint8)
+    paper[20:28, 20:70] = 40
+    for row in range(28, 100):
+        left = round(64 - (row - 28) * 0.42)
+        paper[row, left : left + 8] = 40
+    prepared = prepare_page(RasterPage(PageRef("self-test"), paper), reader.config)
+    result = finish_page(prepared, reader.classifier.classify(prepared.crops), reader.config)
+    return result.readings[0].text if result.readings else "nothing"
