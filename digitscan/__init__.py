@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from digitscan.core.version import __version__
+
 if TYPE_CHECKING:
     from digitscan.reader import Reader as Reader
     from digitscan.reader import read as read
 
-__version__ = "0.1.0"
 __all__ = ["Reader", "__version__", "read"]
 
 

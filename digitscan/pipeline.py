@@ -13,7 +13,7 @@ import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError
-from digitscan.core.geometry import map_box
+from digitscan.core.geometry import map_box, map_points
 from digitscan.core.types import (
     BinaryPage,
     Box,
@@ -138,7 +138,7 @@ def find_ink(page: RasterPage, config: Config, turn: int, look: Observer) -> tup
         look("rules", pixels)
         mask = remove_rules(mask, pixels, rules.thickness_px)
         look("without rules", mask)
-    return BinaryPage(page.ref, ink, mask, skew, np.linalg.inv(to_page)), levels, rules
+    return BinaryPage(page.ref, ink, mask, skew, np.asarray(np.linalg.inv(to_page), np.float64)), levels, rules
 
 
 def _window(image: GrayImage, layout: Layout) -> int | None:
@@ -150,14 +150,17 @@ def _window(image: GrayImage, layout: Layout) -> int | None:
     return None
 
 
-def _barriers(rules: Rules, typical: float, table: Table | None) -> Barriers:
+def _barriers(rules: Rules, table: Table | None) -> Barriers:
     """Vertical rules that part strings: those of tables, not the sides of one row of boxes."""
     posts = []
-    single_rows = [
-        f for f, rows in zip(rules.frames, rules.frame_rows, strict=True) if rows == 1 and f.height < 4 * typical
+    # A row of cells that are not much wider than high holds one digit each: a number in boxes.
+    box_rows = [
+        frame
+        for frame, (rows, columns) in zip(rules.frames, rules.frame_cells, strict=True)
+        if rows == 1 and frame.width <= 1.5 * frame.height * columns
     ]
     for post in rules.verticals:
-        if any(f.x - 3 <= post.x <= f.right + 3 and f.y - 3 <= post.center[1] <= f.bottom + 3 for f in single_rows):
+        if any(f.x - 3 <= post.x <= f.right + 3 and f.y - 3 <= post.center[1] <= f.bottom + 3 for f in box_rows):
             continue
         posts.append(Box(post.x, post.y - 4, post.width, post.height + 8))
     if table is not None:
@@ -176,7 +179,7 @@ class Table:
 
 def _find_table(rules: Rules, shape: tuple[int, int]) -> Table | None:
     """Rows and columns of the largest ruled table; None where there is none."""
-    tables = [f for f, rows in zip(rules.frames, rules.frame_rows, strict=True) if rows >= 2]
+    tables = [f for f, (rows, _) in zip(rules.frames, rules.frame_cells, strict=True) if rows >= 2]
     if not tables:
         return None
     frame = max(tables, key=lambda f: f.width * f.height)
@@ -189,7 +192,7 @@ def _find_table(rules: Rules, shape: tuple[int, int]) -> Table | None:
     return Table(frame, rows, columns)
 
 
-def _drop_rule_residue(strings: list[StringMarks], boxes: np.ndarray, rules: Rules) -> list[StringMarks]:  # type: ignore[type-arg]
+def _drop_rule_residue(strings: list[StringMarks], boxes: np.ndarray, rules: Rules) -> list[StringMarks]:
     """Leave out hairlines on the line of a vertical rule, and comb ticks on a horizontal one."""
     if not rules.verticals and not rules.horizontals:
         return strings
@@ -236,7 +239,7 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
     heights = found.boxes[keep, 3]
     typical = float(np.median(heights)) if len(heights) else 0.0
     table = _find_table(rules, shape) if layout in (Layout.AUTO, Layout.TABLE) else None
-    barriers = _barriers(rules, typical, table)
+    barriers = _barriers(rules, table)
     if layout is Layout.TABLE:
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))
         barriers = Barriers((*barriers.posts, *corridors(found.boxes[near], typical)))
@@ -326,6 +329,8 @@ def finish_page(page: PreparedPage, posteriors: Posteriors, config: Config) -> P
         rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
         for number in read_string(string.edges, rows, string.pieces, string.height, config.decode, whole=whole):
             read.append((number, string.cell))
+    if not whole:
+        read = _plausible(page, read)
     if page.layout is Layout.TABLE and not page.table_found:
         cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
         read = [(number, cell) for (number, _), cell in zip(read, cells, strict=True)]
@@ -342,6 +347,28 @@ def finish_page(page: PreparedPage, posteriors: Posteriors, config: Config) -> P
         quality=_quality(page, readings),
         readings=readings,
     )
+
+
+def _plausible(
+    page: PreparedPage, read: list[tuple[ReadString, tuple[int, int] | None]]
+) -> list[tuple[ReadString, tuple[int, int] | None]]:
+    """Leave out what no writer wrote: strokes beside the page, and scratches that look like ones.
+
+    Digits that can be nothing else (2 to 9, well read) say how high digits are on this page.
+    """
+    sure = [d.box.height for r, _ in read for d in r.digits if d.digit not in "01" and d.confidence > 0.9]
+    usual = float(np.median(sure)) if len(sure) >= 3 else 0.0
+    kept = []
+    for string, cell in read:
+        center = map_points(np.array([string.box.center]), page.to_source)[0]
+        if not (0 <= center[0] < page.width and 0 <= center[1] < page.height):
+            continue
+        height = float(np.median([d.box.height for d in string.digits]))
+        ones = all(d.digit == "1" for d in string.digits)
+        if usual and (height < 0.35 * usual or (ones and not 0.6 * usual <= height <= 1.7 * usual)):
+            continue
+        kept.append((string, cell))
+    return kept
 
 
 def _reading(
@@ -390,30 +417,35 @@ def _quality(page: PreparedPage, readings: tuple[FieldReading, ...]) -> Quality:
 # ------------------------------------------------------------------------------------------- orientation
 
 
-def legibility(page: PreparedPage, posteriors: Posteriors) -> tuple[float, int]:
-    """How much a page looks like upright digits: mean confidence of its likely digits, and how many there are."""
-    best = posteriors[:, :10].max(axis=1) if len(posteriors) else np.zeros(0, np.float32)
-    whole = np.array([e.stop - e.start == 1 and not e.small for s in page.strings for e in s.edges], bool)
-    likely = best[whole & (best > 0.5)] if len(best) else best
-    return (float(likely.mean()) if len(likely) else 0.0), len(likely)
+def uprightness(result: PageResult) -> float:
+    """Evidence that a page stands upright: from digits that look like none when turned.
+
+    A 3, 4 or 7 is no digit in any other position; a 2 or 5 is one upside down too and counts half; 0, 1, 6, 8
+    and 9 say nothing.
+    """
+    weight = {"3": 1.0, "4": 1.0, "7": 1.0, "2": 0.5, "5": 0.5}
+    return sum(
+        weight.get(digit.digit, 0.0) * digit.confidence
+        for reading in result.readings
+        for digit in reading.digits
+        if digit.confidence > 0.8
+    )
 
 
-def in_doubt(page: PreparedPage, posteriors: Posteriors, config: Config) -> bool:
+def in_doubt(page: PreparedPage, result: PageResult, config: Config) -> bool:
     """Whether a page may lie on its side or upside down, so that other turns should be tried."""
     if config.imaging.orientation != "auto" or page.layout in (Layout.LINE, Layout.DIGIT) or not len(page.crops):
         return False
+    digits = [d.digit for r in result.readings for d in r.digits if d.confidence > 0.8]
+    firm = sum(d in "347" for d in digits)
+    # A third of all digits are a 3, 4 or 7; and a page that is read leaves few marks of digit size unread.
     whole = sum(1 for s in page.strings for e in s.edges if e.stop - e.start == 1 and not e.small)
-    mean, count = legibility(page, posteriors)
-    return count < 4 or mean < 0.93 or count < 0.35 * whole
+    return firm < 2 or firm < 0.12 * len(digits) or len(digits) < 0.25 * whole
 
 
 def best_turn(
-    page: RasterPage,
-    first: PreparedPage,
-    posteriors: Posteriors,
-    config: Config,
-    classify: Callable[[Crops], Posteriors],
-) -> tuple[PreparedPage, Posteriors]:
+    page: RasterPage, first: PageResult, config: Config, classify: Callable[[Crops], Posteriors]
+) -> PageResult:
     """Try the other quarter turns of a page in doubt, and keep the one that reads best.
 
     Parameters
@@ -421,19 +453,15 @@ def best_turn(
     classify : callable
         (N, 28, 28) uint8 to (N, 11) posteriors.
     """
-
-    def score(prepared: PreparedPage, rows: Posteriors) -> float:
-        mean, count = legibility(prepared, rows)
-        return mean**4 * count
-
-    kept, kept_rows, kept_score = first, posteriors, score(first, posteriors) * 1.15
-    for turn in (90, 180, 270):
+    # As found, a page is upright more often than not: another turn must be clearly better.
+    kept, kept_score = first, uprightness(first) * 1.25 + 1.0
+    for turn in (180, 90, 270):
         tried = prepare_page(page, config, turn=turn)
-        rows = classify(tried.crops)
-        value = score(tried, rows)
-        if value > kept_score:
-            kept, kept_rows, kept_score = tried, rows, value
-    return kept, kept_rows
+        result = finish_page(tried, classify(tried.crops), config)
+        score = uprightness(result)
+        if score > kept_score:
+            kept, kept_score = result, score
+    return kept
 
 
 def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:

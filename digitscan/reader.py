@@ -78,7 +78,7 @@ class Reader:
     @property
     def run_info(self) -> RunInfo:
         """The origin that every result file carries."""
-        from digitscan import __version__
+        from digitscan.core.version import __version__
 
         settings = self.config.model_dump(mode="json")
         return RunInfo(__version__, self.classifier.info, {**settings, "digest": self.config.digest()})

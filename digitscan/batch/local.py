@@ -113,9 +113,10 @@ def _finish(item: _Ready, classifier: Classify, config: Config, keep_images: boo
     if page is None or prepared is None or posteriors is None:
         raise RuntimeError("a page without failure must be prepared and classified")
     try:
-        if in_doubt(prepared, posteriors, config):
-            prepared, posteriors = best_turn(page, prepared, posteriors, config, classifier.classify)
-        outcome: PageResult | PageFailure = finish_page(prepared, posteriors, config)
+        result = finish_page(prepared, posteriors, config)
+        if in_doubt(prepared, result, config):
+            result = best_turn(page, result, config, classifier.classify)
+        outcome: PageResult | PageFailure = result
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
         outcome = failure(item.ref, "decode", error)
     return PageRead(outcome, page.image if keep_images and isinstance(outcome, PageResult) else None)

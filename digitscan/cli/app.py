@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from digitscan import __version__
 from digitscan.cli import doctor, models, predict, process, segment, train
+from digitscan.core.version import __version__
 
 app = typer.Typer(
     name="digitscan",

@@ -57,7 +57,7 @@ def teaching_errors() -> Iterator[None]:
         leave(ExitCode.OK)
     except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise
-    except Exception as error:  # noqa: BLE001  (the last stop before the user)
+    except Exception as error:
         if os.environ.get("DIGITSCAN_DEBUG"):
             raise
         complain(f"{type(error).__name__}: {error}", "run with DIGITSCAN_DEBUG=1 for the traceback, and report it")
@@ -71,7 +71,7 @@ def failure_line(failure: PageFailure) -> str:
 
 
 def settings(**given: Any) -> dict[str, Any]:
-    """Nested overrides for `digitscan.core.config.load_config` from flat ``section__key`` options; None is not given."""
+    """Nested overrides for `load_config` from flat ``section__key`` options; None means not given."""
     nested: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:

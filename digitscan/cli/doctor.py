@@ -22,8 +22,8 @@ def doctor() -> None:
         from rich.console import Console
         from rich.table import Table
 
-        from digitscan import __version__
         from digitscan.core.errors import ExitCode
+        from digitscan.core.version import __version__
 
         table = Table("check", "result", box=None, header_style="dim")
         table.add_row("digitscan", __version__)

@@ -151,7 +151,7 @@ def process(
     layout: Annotated[
         LayoutName | None,
         typer.Option(
-            help="auto: a page, or a ruled table; line: each image is ONE number; digit: ONE digit. [dim]Default: auto[/]",
+            help="auto: a page or a ruled table; line: an image is ONE number; digit: ONE digit. [dim]Default: auto[/]",
             rich_help_panel=_READ,
         ),
     ] = None,

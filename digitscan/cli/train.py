@@ -60,7 +60,8 @@ def train(
             def on_epoch(report: EpochReport) -> None:
                 console.print(
                     f"epoch {report.epoch}/{report.epochs}  loss {report.loss:.4f}  accuracy {report.accuracy:.4f}  "
-                    f"validation {report.validation_accuracy:.4f}  {report.elapsed_s:.0f} s, {report.remaining_s:.0f} s left"
+                    f"validation {report.validation_accuracy:.4f}  "
+                    f"{report.elapsed_s:.0f} s, {report.remaining_s:.0f} s left"
                 )
 
             card = fit(

@@ -9,7 +9,7 @@ import numpy as np
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 
-_CUT_COST = 0.7
+_CUT_COST = 1.0
 """Log-odds that a cut through one component must win: most components are one digit."""
 REJECT_COST_PAGE = 1.2
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
@@ -119,7 +119,7 @@ def best_paths(
     return [_unwind(entry, posteriors) for entry in kept[pieces]]
 
 
-def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> list[tuple[int | None, float]]:  # type: ignore[type-arg]
+def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> list[tuple[int | None, float]]:
     """What a segment may be, with scores: its two best digits, or none."""
     weight = edge.stop - edge.start
     shape = -_WIDE_COST * max(0.0, edge.box.width / max(height, 1.0) - 1.15) - 0.5 * _CUT_COST * edge.cuts
@@ -129,8 +129,8 @@ def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> 
         # A low mark is a point or a dash unless it looks very much like a digit.
         return [(None, 0.0), (first, float(log[first]) * weight - 6.0)]
     choices.append((second, float(log[second]) * weight + shape))
-    if edge.cuts == 0 or weight == 1:
-        choices.append((None, float(log[NOT_A_DIGIT]) * weight - reject_cost * weight - 0.5 * _CUT_COST * edge.cuts))
+    if edge.cuts < 2 or weight == 1:
+        choices.append((None, float(log[NOT_A_DIGIT]) * weight - reject_cost - 0.5 * _CUT_COST * edge.cuts))
     return choices
 
 

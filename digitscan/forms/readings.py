@@ -36,7 +36,7 @@ class ReadString:
     reason: str
 
 
-def _digit(edge: Edge, row: np.ndarray, symbol: Symbol) -> ReadDigit:  # type: ignore[type-arg]
+def _digit(edge: Edge, row: np.ndarray, symbol: Symbol) -> ReadDigit:
     order = np.argsort(row[:NOT_A_DIGIT])[::-1]
     best = symbol.digit if symbol.digit is not None else int(order[0])
     rival = next(int(d) for d in order if int(d) != best)
@@ -65,7 +65,9 @@ def _runs(path: Path, edges: Sequence[Edge], posteriors: Posteriors, height: flo
         return [list(path.symbols)]
     if sure < 0.5 * len(large):
         return _apart_from_letters(path, edges, height)
-    if sure >= 2 and sure >= 0.66 * len(large):
+    # Ones and zeros alone are how l, i and o look: they do not speak for a number.
+    telling = any(s.digit is not None and s.digit > 1 and s.confidence > 0.6 for s in large)
+    if sure >= 2 and sure >= 0.66 * len(large) and telling:
         # Mostly digits: a stranger inside is a digit that could not be read; at the ends it is a sign.
         first = next(k for k, s in enumerate(path.symbols) if s.digit is not None)
         last = max(k for k, s in enumerate(path.symbols) if s.digit is not None)
@@ -137,6 +139,8 @@ def read_string(
             continue
         likelihood = float(np.prod([d.confidence for d in digits]))
         confidence = likelihood * weights[0]
+        if not whole and _like_letters(digits):
+            confidence *= 0.25
         if not whole and confidence < config.min_confidence and min(d.confidence for d in digits) < 0.5:
             continue
         text = "".join(d.digit for d in digits)
@@ -152,6 +156,14 @@ def read_string(
             ReadString(union(d.box for d in digits), text, tuple(digits), confidence, alternatives, _reason(digits))
         )
     return found
+
+
+def _like_letters(digits: Sequence[ReadDigit]) -> bool:
+    """Whether ones and zeros of unlike height stand together: "oil" and "lo" rather than 011 and 10."""
+    if len(digits) < 2 or any(d.digit not in "01" for d in digits):
+        return False
+    heights = [d.box.height for d in digits]
+    return min(heights) < 0.8 * max(heights)
 
 
 def _reason(digits: Sequence[ReadDigit]) -> str:

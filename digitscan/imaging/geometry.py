@@ -29,11 +29,13 @@ def is_light_on_dark(image: GrayImage) -> bool:
     small = np.ascontiguousarray(image[::step, ::step])
     if int(small.max()) - int(small.min()) < 24:
         return False
-    level, light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     share = float(light.mean())
     if share > 0.45:
         return False
     side = max(3, min(small.shape) // 7) | 1
+    if side > 12:  # print and rules on a sheet must not cut its light area to pieces
+        light = cv2.morphologyEx(light, cv2.MORPH_CLOSE, np.ones((side // 4, side // 4), np.uint8))
     thick = cv2.erode(light, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return bool(thick.sum() < 0.02 * max(int(light.sum()), 1))
 

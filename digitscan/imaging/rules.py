@@ -27,8 +27,8 @@ class Rules:
         One a line segment, in pixels of the binary page.
     frames : list of Box
         Connected line work: a box, a row of boxes, a table.
-    frame_rows : list of int
-        How many rows of cells each frame has: 1 for a box or a row of boxes.
+    frame_cells : list of (int, int)
+        How many rows and columns of cells each frame has.
     thickness_px : float
         Typical line thickness.
     """
@@ -36,7 +36,7 @@ class Rules:
     horizontals: list[Box] = field(default_factory=list)
     verticals: list[Box] = field(default_factory=list)
     frames: list[Box] = field(default_factory=list)
-    frame_rows: list[int] = field(default_factory=list)
+    frame_cells: list[tuple[int, int]] = field(default_factory=list)
     thickness_px: float = 0.0
 
 
@@ -147,7 +147,7 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         return found
 
     h_group, v_group = group_of(h_boxes), group_of(v_boxes)
-    frames, rows_of = [], []
+    frames, cells = [], []
     accepted = np.zeros(count, bool)
     for group in range(1, count):
         x, y, w, h, inked = stats[group]
@@ -163,14 +163,14 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
             accepted[group] = True
             if closed:
                 frames.append(Box(int(x), int(y), int(w), int(h)))
-                rows_of.append(max(1, levels - 1))
+                cells.append((levels - 1, posts - 1))
     keep_h, keep_v = h_boxes[accepted[h_group]], v_boxes[accepted[v_group]]
     if not len(keep_h) and not len(keep_v):
         return Rules(), empty
     found = np.where(accepted[groups], cv2.bitwise_or(across, down), np.uint8(0))
     thickness = float(np.median(np.concatenate([keep_h[:, 3], keep_v[:, 2]])))
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
-    return Rules(to_boxes[0], to_boxes[1], frames, rows_of, thickness), np.asarray(found, np.uint8)
+    return Rules(to_boxes[0], to_boxes[1], frames, cells, thickness), np.asarray(found, np.uint8)
 
 
 def remove_rules(mask: Mask, rule_pixels: Pixels, thickness_px: float) -> Mask:

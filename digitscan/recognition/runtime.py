@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +19,26 @@ _BATCH = {"cpu": 512, "gpu": 8192}
 
 
 def quiet_tensorflow() -> None:
-    """Keep TensorFlow's start-up notes off the terminal; must run before it is imported."""
+    """Import Keras with its backend, and keep TensorFlow's start-up notes off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if "keras" in sys.modules or os.environ.get("DIGITSCAN_DEBUG"):
+        return
+    # The notes are written by C++ code before any log level applies, straight to file descriptor 2.
+    try:
+        kept = os.dup(2)
+        silent = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        import keras
+    else:
+        sys.stderr.flush()
+        os.dup2(silent, 2)
+        try:
+            import keras  # noqa: F401
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(silent)
 
 
 class Classifier:

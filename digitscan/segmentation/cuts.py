@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from digitscan.core.geometry import union
 from digitscan.core.types import Box, Candidate, Ink

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -84,7 +83,7 @@ def _start_worker(data: Path | None) -> None:
 
 
 def _draw(count: int, seed: int) -> tuple[Crops, NDArray[np.uint8]]:
-    assert _bank is not None  # noqa: S101  (set by the pool's initializer)
+    assert _bank is not None
     return synthesize(_bank, count, seed)
 
 
@@ -262,7 +261,7 @@ def _checkpoint(network: Any, folder: Path, epoch: int, elapsed_s: float) -> Non
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / "checkpoint.tmp.keras"
         network.save(temporary)
-        os.replace(temporary, folder / CHECKPOINT)
+        temporary.replace(folder / CHECKPOINT)
         (folder / STATE).write_text(json.dumps({"epoch": epoch, "elapsed_s": elapsed_s}))
     except OSError as error:
         raise OutputError(
@@ -281,7 +280,7 @@ def _finish(
 ) -> ModelCard:
     import keras
 
-    from digitscan import __version__
+    from digitscan.core.version import __version__
 
     bare = build(config.arch)
     bare.set_weights(network.get_weights())

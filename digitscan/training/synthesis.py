@@ -352,7 +352,8 @@ def _scan(image: Canvas, rng: Rng) -> NDArray[np.uint8]:
     out = np.clip(image * 255, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = int(rng.integers(25, 95))
-        out = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+        encoded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        out = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
     if rng.random() < 0.07:  # fax: one bit a pixel
         level = cv2.threshold(out, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
         out = (out > level).astype(np.uint8) * np.uint8(255)
