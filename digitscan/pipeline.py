@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError
@@ -47,6 +48,7 @@ from digitscan.segmentation.strings import (
     StringMarks,
     character_like,
     find_strings,
+    merge_strings,
     one_string,
     reading_order,
 )
@@ -150,15 +152,19 @@ def _window(image: GrayImage, layout: Layout) -> int | None:
     return None
 
 
-def _barriers(rules: Rules, table: Table | None) -> Barriers:
-    """Vertical rules that part strings: those of tables, not the sides of one row of boxes."""
-    posts = []
-    # A row of cells that are not much wider than high holds one digit each: a number in boxes.
-    box_rows = [
+def _box_rows(rules: Rules) -> list[Box]:
+    """Rows of boxes: cells that are not much wider than high hold one digit each."""
+    return [
         frame
         for frame, (rows, columns) in zip(rules.frames, rules.frame_cells, strict=True)
         if rows == 1 and frame.width <= 1.5 * frame.height * columns
     ]
+
+
+def _barriers(rules: Rules, table: Table | None) -> Barriers:
+    """Vertical rules that part strings: those of tables, not the sides of one row of boxes."""
+    posts = []
+    box_rows = _box_rows(rules)
     for post in rules.verticals:
         if any(f.x - 3 <= post.x <= f.right + 3 and f.y - 3 <= post.center[1] <= f.bottom + 3 for f in box_rows):
             continue
@@ -192,33 +198,65 @@ def _find_table(rules: Rules, shape: tuple[int, int]) -> Table | None:
     return Table(frame, rows, columns)
 
 
-def _drop_rule_residue(strings: list[StringMarks], boxes: np.ndarray, rules: Rules) -> list[StringMarks]:
-    """Leave out hairlines on the line of a vertical rule, and comb ticks on a horizontal one."""
+def _drop_rule_residue(
+    strings: list[StringMarks], boxes: NDArray[np.int32], rules: Rules
+) -> tuple[list[StringMarks], list[Box]]:
+    """Leave out hairlines on the line of a vertical rule, and comb teeth on a horizontal one.
+
+    Returns the strings without them, and the teeth.
+    """
     if not rules.verticals and not rules.horizontals:
-        return strings
+        return strings, []
     thin = max(3.0, 1.6 * rules.thickness_px + 1)
     posts = np.array([v.center[0] for v in rules.verticals]) if rules.verticals else np.zeros(0)
     floors = np.array([[r.x, r.y, r.right, r.bottom] for r in rules.horizontals]).reshape(-1, 4)
-    kept = []
+    kept, teeth = [], []
     for string in strings:
         characters = []
         for index in string.characters:
             x, y, w, h = (int(v) for v in boxes[index])
             if w <= thin:
                 on_post = len(posts) and bool((np.abs(posts - (x + w / 2)) <= thin).any())
-                on_floor = len(floors) and bool(
-                    (
-                        (floors[:, 0] <= x + w)
-                        & (floors[:, 2] >= x)
-                        & (np.minimum(np.abs(floors[:, 1] - (y + h)), np.abs(floors[:, 3] - y)) <= thin + 2)
-                    ).any()
-                )
-                if on_post or on_floor:
+                below = (floors[:, 0] <= x + w) & (floors[:, 2] >= x)
+                at_foot = np.minimum(np.abs(floors[:, 1] - (y + h)), np.abs(floors[:, 3] - y)) <= thin + 2
+                if bool((below & at_foot).any()):
+                    teeth.append(Box(x, y, w, h))
+                    continue
+                if on_post:
                     continue
             characters.append(index)
         if characters:
             kept.append(StringMarks(characters, string.marks, string.height, string.box))
-    return kept
+    return kept, teeth
+
+
+def _number_fields(rules: Rules, teeth: list[Box]) -> list[Box]:
+    """Places that hold ONE number however far apart its digits are: rows of boxes, and combs."""
+    fields = _box_rows(rules)
+    for floor in rules.horizontals:
+        own = [t for t in teeth if floor.x - 4 <= t.x <= floor.right + 4 and abs(t.bottom - floor.y) <= t.height]
+        if len(own) >= 3:
+            pitch = floor.width / (len(own) - 1)
+            high = round(1.6 * pitch)
+            fields.append(Box(floor.x, floor.y - high, floor.width, high + floor.height))
+    return fields
+
+
+def _join_in_fields(strings: list[StringMarks], fields: list[Box]) -> list[StringMarks]:
+    """Make the strings that stand in one number field one string."""
+    owner: dict[int, int] = {}
+    for k, string in enumerate(strings):
+        x, y = string.box.center
+        for number, f in enumerate(fields):
+            # Labels printed in or over a field are much wider or lower than a digit of it.
+            if f.x <= x <= f.right and f.y <= y <= f.bottom and string.height > 0.3 * f.height:
+                owner[k] = number
+                break
+    joined = [string for k, string in enumerate(strings) if k not in owner]
+    for number in dict.fromkeys(owner.values()):
+        members = sorted((strings[k] for k, o in owner.items() if o == number), key=lambda m: m.box.x)
+        joined.append(merge_strings(members))
+    return joined
 
 
 def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer) -> tuple[list[StringLattice], bool]:
@@ -244,7 +282,8 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))
         barriers = Barriers((*barriers.posts, *corridors(found.boxes[near], typical)))
     strings = find_strings(found, keep, barriers)
-    strings = _drop_rule_residue(strings, found.boxes, rules)
+    strings, teeth = _drop_rule_residue(strings, found.boxes, rules)
+    strings = _join_in_fields(strings, _number_fields(rules, teeth))
     strings = [strings[k] for k in reading_order([s.box for s in strings])]
     lattices = [build_lattice(string, found, page.ink, number) for number, string in enumerate(strings)]
     if table is not None:

@@ -139,10 +139,13 @@ def read_string(
             continue
         likelihood = float(np.prod([d.confidence for d in digits]))
         confidence = likelihood * weights[0]
-        if not whole and _like_letters(digits):
-            confidence *= 0.25
-        if not whole and confidence < config.min_confidence and min(d.confidence for d in digits) < 0.5:
-            continue
+        if not whole:
+            letters = _like_letters(digits)
+            confidence *= 0.25 if letters else 1.0
+            # A number whose digits are each likely is kept, with its low confidence, for a person to see.
+            unlikely = letters or min(d.confidence for d in digits) < 0.5
+            if unlikely and confidence < config.min_confidence:
+                continue
         text = "".join(d.digit for d in digits)
         alternatives = tuple(
             Alternative(p.text, w)

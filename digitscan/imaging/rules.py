@@ -159,6 +159,9 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
         posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
         closed = levels >= 2 and posts >= 2 and min(w, h) >= 0.8 * length
+        if closed:  # the strokes of an 8 are thick for its size, the lines of a box are not
+            lines = np.concatenate([mine_h[:, 3], mine_v[:, 2]])
+            closed = float(np.median(lines)) <= 0.1 * min(w, h)
         if max(w, h) >= 4 * length or closed:
             accepted[group] = True
             if closed:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from digitscan.core.geometry import union
 from digitscan.core.types import Box
 from digitscan.segmentation.components import Components
 
@@ -191,6 +192,17 @@ def _attach_marks(strings: list[StringMarks], found: Components, keep: NDArray[n
         inside &= rects[near, 2] < 1.2 * string.height
         string.marks.extend(int(rest[k]) for k in near[inside])
     return strings
+
+
+def merge_strings(parts: Sequence[StringMarks]) -> StringMarks:
+    """One string from several that stand side by side, given left to right."""
+    heights = np.array([part.height for part in parts], np.float64)
+    return StringMarks(
+        [index for part in parts for index in part.characters],
+        [index for part in parts for index in part.marks],
+        typical_height(heights),
+        union(part.box for part in parts),
+    )
 
 
 def one_string(found: Components, page_shape: tuple[int, int]) -> StringMarks | None:
