@@ -20,6 +20,8 @@ MIN_CONTRAST = 14
 """Soft-ink levels that ink must stand above paper; below this a page counts as blank (noise, show-through)."""
 _THRESHOLD_SHARE = 0.42
 """Where between paper and typical ink the threshold lies. Below one half, since thin strokes are pale."""
+_DARK = 6
+"""Grey levels below which paper is too dark to tell ink from it."""
 _FAINT_SHARE = 0.13
 """Where the level for faint strokes lies: pencil beside print is this pale, erased writing is paler."""
 _LOCAL_SHARE = 0.20
@@ -90,7 +92,9 @@ def soft_ink(image: GrayImage, window: int | None = None) -> Ink:
         0 is paper, 255 is full ink: ``255 * (1 - image / paper)``, clipped.
     """
     paper = paper_level(image, window or default_window(image.shape))
-    return np.asarray(cv2.bitwise_not(cv2.divide(image, paper, scale=255.0)), dtype=np.uint8)
+    # A small constant on both sides: on nearly black paper a contrast means nothing, and black is no ink there.
+    share = cv2.divide(cv2.add(image, _DARK), cv2.add(paper, _DARK), scale=255.0)
+    return np.asarray(cv2.bitwise_not(share), dtype=np.uint8)
 
 
 def ink_levels(ink: Ink) -> InkLevels:

@@ -97,6 +97,48 @@ def _line_rules(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.bitwise_or(across, down), np.uint8)
 
 
+def _typical_thickness(h_boxes: NDArray[np.int32], v_boxes: NDArray[np.int32]) -> float:
+    """Median thickness of lines, each counted by its length."""
+    thickness = np.concatenate([h_boxes[:, 3], v_boxes[:, 2]])
+    length = np.concatenate([h_boxes[:, 2], v_boxes[:, 3]]).astype(np.float64)
+    order = np.argsort(thickness)
+    total = np.cumsum(length[order])
+    return float(thickness[order][int(np.searchsorted(total, total[-1] / 2))])
+
+
+def _keep_lines(
+    runs: Pixels, others: Pixels, boxes: NDArray[np.int32], thickness: float, long: int, *, horizontal: bool
+) -> NDArray[np.int32]:
+    """Take straight strokes of digits that cross a rule out of `runs`, in place; gives the boxes that are left.
+
+    A run is a line when it is long, or about as thin as lines are here, or ends at other lines on both sides.
+    The stem of a 1 that stands on a rule is none of these.
+    """
+    kept = []
+    reach = max(3, round(2 * thickness))
+    for box in boxes:
+        x, y, w, h = (int(v) for v in box)
+        size, thick = (w, h) if horizontal else (h, w)
+        line = size >= long or thick <= 1.5 * thickness + 1
+        if not line:
+            if horizontal:
+                ends = (
+                    others[y : y + h, max(x - reach, 0) : x + reach],
+                    others[y : y + h, x + w - reach : x + w + reach],
+                )
+            else:
+                ends = (
+                    others[max(y - reach, 0) : y + reach, x : x + w],
+                    others[y + h - reach : y + h + reach, x : x + w],
+                )
+            line = all(bool(end.any()) for end in ends)
+        if line:
+            kept.append(box)
+        else:
+            runs[y : y + h, x : x + w] = 0
+    return np.array(kept, np.int32).reshape(-1, 4)
+
+
 def line_mask(ink: Ink, levels: InkLevels) -> Mask:
     """Ink at a low level: rules are often printed paler than what is written on them."""
     level = max(levels.paper + _RULE_SHARE * (levels.ink - levels.paper), MIN_CONTRAST)
@@ -170,8 +212,12 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
     keep_h, keep_v = h_boxes[accepted[h_group]], v_boxes[accepted[v_group]]
     if not len(keep_h) and not len(keep_v):
         return Rules(), empty
-    found = np.where(accepted[groups], cv2.bitwise_or(across, down), np.uint8(0))
-    thickness = float(np.median(np.concatenate([keep_h[:, 3], keep_v[:, 2]])))
+    across[~accepted[groups]] = 0
+    down[~accepted[groups]] = 0
+    thickness = _typical_thickness(keep_h, keep_v)
+    keep_h = _keep_lines(across, down, keep_h, thickness, 4 * length, horizontal=True)
+    keep_v = _keep_lines(down, across, keep_v, thickness, 4 * length, horizontal=False)
+    found = cv2.bitwise_or(across, down)
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
     return Rules(to_boxes[0], to_boxes[1], frames, cells, thickness), np.asarray(found, np.uint8)
 

@@ -20,7 +20,7 @@ MIN_STROKE_PX = 1.7
 
 
 def _stroke_width(solid: NDArray[np.uint8]) -> float:
-    """Mean stroke width in pixels of a 0/255 mask: twice its area over its boundary."""
+    """Mean stroke width in pixels of a 0/1 mask: twice its area over its boundary."""
     area = cv2.countNonZero(solid)
     inside = cv2.countNonZero(cv2.erode(solid, None, borderType=cv2.BORDER_CONSTANT, borderValue=0))
     return 2.0 * area / max(area - inside, 1)
@@ -56,11 +56,11 @@ def normalize_ink(ink: Ink) -> NDArray[np.uint8]:
     peak = int(ink.max()) if ink.size else 0
     if peak == 0:
         raise ValueError("ink holds no ink")
-    solid = cv2.compare(ink, peak // 2, cv2.CMP_GT)
+    solid = (ink > peak // 2).view(np.uint8)
     level = cv2.mean(ink, solid)[0]
     stretched = cv2.convertScaleAbs(ink, alpha=255.0 / max(level, 1.0))
     # Pixels at a tenth of the digit's own ink are the halo of a blurred scan, not part of its extent.
-    x, y, w, h = cv2.boundingRect(cv2.compare(stretched, 40, cv2.CMP_GT))
+    x, y, w, h = cv2.boundingRect((stretched > 40).view(np.uint8))
     stretched = stretched[y : y + h, x : x + w]
     scale = INNER_SIZE / max(h, w)
     if scale < 1.0:

