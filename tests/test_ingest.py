@@ -223,11 +223,11 @@ def test_locked_and_empty_pdf(tmp_path: Path) -> None:
         b"trailer<</Root 1 0 R/Encrypt 5 0 R/ID[<00><00>]>>\n"
     )
     locked.write_bytes(VECTOR[: VECTOR.index(b"trailer")] + encrypt)
-    with pytest.raises(IngestError, match="password|damaged"):
+    with pytest.raises(IngestError, match=r"password|damaged"):
         list(list_pages(str(locked), CONFIG))
     empty = tmp_path / "empty.pdf"
     empty.write_bytes(VECTOR.replace(b"/Kids[3 0 R]/Count 1", b"/Kids[]/Count 0"))
-    with pytest.raises(IngestError, match="0 pages|damaged"):
+    with pytest.raises(IngestError, match=r"0 pages|damaged"):
         list(list_pages(str(empty), CONFIG))
 
 

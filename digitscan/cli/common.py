@@ -40,6 +40,7 @@ def complain(message: str, remedy: str = "") -> None:
 def teaching_errors() -> Iterator[None]:
     """Turn errors into one line and an exit code; no traceback unless ``DIGITSCAN_DEBUG`` is set."""
     import click
+    import typer
 
     from digitscan.core.errors import DigitscanError, ExitCode
 
@@ -55,7 +56,7 @@ def teaching_errors() -> Iterator[None]:
         # Whoever read our output has enough; Python's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         leave(ExitCode.OK)
-    except (click.exceptions.Exit, click.ClickException, click.Abort):
+    except (typer.Exit, typer.Abort, click.exceptions.Exit, click.ClickException, click.Abort):
         raise
     except Exception as error:
         if os.environ.get("DIGITSCAN_DEBUG"):

@@ -18,8 +18,6 @@ REJECT_COST_NUMBER = 3.5
 _WIDE_COST = 2.5
 """For each height that a digit is wider than 1.15 heights."""
 _FLOOR = 1e-5
-_SPREAD = 2.0
-"""Divides path scores before they are compared as probabilities: neighbouring pieces are not independent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +147,6 @@ def shares(paths: Sequence[Path]) -> list[float]:
     """Each path's share of the evidence among its rivals; they sum to at most 1."""
     if not paths:
         return []
-    scores = np.array([p.score for p in paths]) / _SPREAD
+    scores = np.array([p.score for p in paths])
     weights = np.exp(scores - scores.max())
     return [float(w) for w in weights / weights.sum()]

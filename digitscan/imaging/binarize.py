@@ -173,7 +173,7 @@ def binarize(
         return cv2.threshold(strong, 0, 1, cv2.THRESH_BINARY)[1].view(np.bool_), levels
     faint_level = max(levels.paper + _FAINT_SHARE * span, MIN_CONTRAST)
     above = cv2.compare(ink, cv2.add(local, int(round(0.5 * _FAINT_SHARE * span))), cv2.CMP_GT)
-    faint = cv2.bitwise_and(cv2.compare(ink, faint_level, cv2.CMP_GT), above)
+    faint = cv2.bitwise_and((ink > int(faint_level)).view(np.uint8) * np.uint8(255), above)
     return _with_faint_strokes(strong, faint).view(np.bool_), levels
 
 

@@ -142,7 +142,7 @@ def _keep_lines(
 def line_mask(ink: Ink, levels: InkLevels) -> Mask:
     """Ink at a low level: rules are often printed paler than what is written on them."""
     level = max(levels.paper + _RULE_SHARE * (levels.ink - levels.paper), MIN_CONTRAST)
-    return cv2.compare(ink, level, cv2.CMP_GT).view(np.bool_)
+    return np.asarray(ink > int(level))
 
 
 def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:

@@ -77,22 +77,19 @@ def _lift(page: Any) -> tuple[GrayImage, float] | None:
     info = image.get_metadata()
     if info.width < 1 or info.height < 1:
         return None
+    # PDFium owns this bitmap and frees it with the page; closing it here would free it twice.
     bitmap = image.get_bitmap(render=False, scale_to_original=True)
-    try:
-        pixels = bitmap.to_numpy()
-        mode = bitmap.mode
-        if pixels.shape[:2] != (info.height, info.width):
-            return None
-        if mode == "L":
-            gray = np.array(pixels.reshape(pixels.shape[:2]), np.uint8)
-        elif mode in ("BGR", "BGRX"):
-            import cv2
+    pixels = bitmap.to_numpy()
+    if pixels.shape[:2] != (info.height, info.width):
+        return None
+    if bitmap.mode == "L":
+        gray = np.array(pixels.reshape(pixels.shape[:2]), np.uint8)
+    elif bitmap.mode in ("BGR", "BGRX"):
+        import cv2
 
-            gray = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2GRAY), np.uint8)
-        else:
-            return None
-    finally:
-        bitmap.close()
+        gray = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2GRAY), np.uint8)
+    else:
+        return None
     return gray, info.width / width * 72.0
 
 

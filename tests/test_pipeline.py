@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import digitscan
+from digitscan.batch.local import read_pages
+from digitscan.core.config import Config, IngestConfig
+from digitscan.core.geometry import map_points
+from digitscan.core.types import Layout, PageFailure, PageRef, PageResult, RasterPage, State
+from digitscan.pipeline import find_ink, finish_page, prepare_page
+from tests.conftest import SAMPLES, AlwaysSeven, paper, put
+
+
+def truth() -> dict[tuple[str, int], list[str]]:
+    found: dict[tuple[str, int], list[str]] = defaultdict(list)
+    with (SAMPLES / "truth.csv").open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            found[row["file"], int(row["page"])].append(row["text"])
+    return found
+
+
+TRUTH = truth()
+
+
+# ---------------------------------------------------------------- degenerate pages
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize(
+    "image",
+    [
+        paper(1, 1),
+        paper(1, 1, 0),
+        paper(60, 40, 0),
+        paper(500, 300),
+        paper(30_000, 40),
+        np.eye(90, dtype=np.uint8) * 255,
+    ],
+    ids=["dot", "black dot", "black", "blank", "wide", "diagonal"],
+)
+def test_odd_pages_are_read_without_inventing(layout: Layout, image: np.ndarray, seven: AlwaysSeven) -> None:
+    config = Config(layout=layout)
+    prepared = prepare_page(RasterPage(PageRef("odd.png"), image), config)
+    result = finish_page(prepared, seven.classify(prepared.crops), config)
+    if not image.any() or image.min() == image.max():
+        assert all(r.state is State.BLANK and r.text == "" for r in result.readings)
+        assert bool(result.readings) == (layout in (Layout.LINE, Layout.DIGIT))
+
+
+def test_noise_and_grass_end_soon() -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (600, 600), dtype=np.uint8)
+    prepared = prepare_page(RasterPage(PageRef("noise.png"), noise), Config())
+    assert len(prepared.crops) < 20_000
+
+
+# ---------------------------------------------------------------- geometry
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sampled_from([0, 90, 180, 270]), st.floats(-6, 6))
+def test_boxes_map_back_to_the_ink_they_came_from(turn: int, skew: float) -> None:
+    image = paper(900, 800)
+    for row in range(6):
+        put(image, "5382741", 150, 150 + 100 * row, 2, 30, 4)
+    middle = cv2.getRotationMatrix2D((450, 400), skew, 1)
+    image = np.asarray(cv2.warpAffine(image, middle, (900, 800), borderValue=235), np.uint8)
+    page = RasterPage(PageRef("p.png"), image)
+    binary, _, _ = find_ink(page, Config(), turn, lambda *_: None)
+    ys, xs = np.nonzero(binary.mask)
+    pick = np.linspace(0, len(xs) - 1, 200).astype(int)
+    back = np.round(map_points(np.stack([xs[pick], ys[pick]], axis=1).astype(float), binary.to_source)).astype(int)
+    near = [image[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].min() for x, y in back]
+    assert np.mean(np.array(near) < 140) > 0.97
+
+
+# ---------------------------------------------------------------- batches
+
+
+def make_pages(folder: Path, count: int = 7) -> list[str]:
+    paths = []
+    for k in range(count):
+        image = paper(500, 300)
+        put(image, str(1000 + 37 * k), 60, 120)
+        put(image, str(58 * k + 3), 60, 240)
+        path = folder / f"page{k}.png"
+        cv2.imwrite(str(path), image)
+        paths.append(str(path))
+    return paths
+
+
+def test_workers_and_batches_never_change_a_digit(tmp_path: Path, classifier: object) -> None:
+    paths = make_pages(tmp_path)
+    runs = []
+    for jobs in (1, 3):
+        pages = list(read_pages(paths, classifier, Config(), jobs=jobs))  # type: ignore[arg-type]
+        runs.append([(p.outcome.ref.path, [r.text for r in p.outcome.readings]) for p in pages])  # type: ignore[union-attr]
+    backwards = [p.outcome for p in read_pages(paths[::-1], classifier, Config(), jobs=2)]  # type: ignore[arg-type]
+    assert runs[0] == runs[1]
+    assert runs[0] == [(o.ref.path, [r.text for r in o.readings]) for o in backwards][::-1]  # type: ignore[union-attr]
+
+
+def test_crops_of_many_pages_share_calls(tmp_path: Path, seven: AlwaysSeven) -> None:
+    list(read_pages(make_pages(tmp_path, 12), seven, Config(imaging={"orientation": "0"}), jobs=2))  # type: ignore[arg-type]
+    assert len(seven.batches) < 12
+
+
+def test_one_bad_page_is_a_value_and_the_rest_goes_on(tmp_path: Path, seven: AlwaysSeven) -> None:
+    paths = make_pages(tmp_path, 4)
+    Path(paths[1]).write_bytes(b"")
+    Path(paths[2]).write_bytes(Path(paths[3]).read_bytes()[:200])
+    outcomes = [p.outcome for p in read_pages([*paths, str(tmp_path / "gone.png")], seven, Config())]
+    assert [type(o) for o in outcomes] == [PageResult, PageFailure, PageFailure, PageResult, PageFailure]
+    failed = [o for o in outcomes if isinstance(o, PageFailure)]
+    assert all(f.stage == "ingest" and f.message and f.remedy for f in failed)
+
+
+def test_pages_are_loaded_lazily(tmp_path: Path, seven: AlwaysSeven) -> None:
+    paths = make_pages(tmp_path, 40)
+    counts: list[int] = []
+    stream = read_pages(paths, seven, Config(), jobs=1, on_found=counts.append)
+    next(stream)
+    assert counts[-1] < 20
+    stream.close()
+
+
+# ---------------------------------------------------------------- the samples, end to end
+
+
+@pytest.mark.parametrize("file", sorted({f for f, _ in TRUTH if "/" not in f}))
+def test_samples_are_read_right(file: str, classifier: object) -> None:
+    for page in read_pages([str(SAMPLES / file)], classifier, Config()):  # type: ignore[arg-type]
+        outcome = page.outcome
+        assert isinstance(outcome, PageResult)
+        assert [r.text for r in outcome.readings] == TRUTH[file, outcome.ref.page_number]
+
+
+@pytest.mark.parametrize("file", sorted({f for f, _ in TRUTH if "/" in f}))
+def test_single_samples_are_read_right(file: str, classifier: object) -> None:
+    config = Config(layout=file.split("/")[0])
+    [page] = read_pages([str(SAMPLES / file)], classifier, config)  # type: ignore[arg-type]
+    assert isinstance(page.outcome, PageResult)
+    assert [r.text for r in page.outcome.readings] == TRUTH[file, 1]
+
+
+def test_tables_know_their_cells(classifier: object) -> None:
+    [page] = read_pages([str(SAMPLES / "table-printed.png")], classifier, Config(layout="table"))  # type: ignore[arg-type]
+    assert isinstance(page.outcome, PageResult)
+    cells = [(r.row, r.column) for r in page.outcome.readings]
+    assert cells == [(row, column) for row in range(2, 14) for column in range(1, 7)]
+
+
+def test_readings_say_where_and_how_sure(classifier: object) -> None:
+    config = Config(ingest=IngestConfig(pages="1"))
+    [page] = read_pages([str(SAMPLES / "register.pdf")], classifier, config, keep_images=True)  # type: ignore[arg-type]
+    outcome = page.outcome
+    assert isinstance(outcome, PageResult) and page.image is not None
+    assert page.image.shape == (outcome.height, outcome.width)
+    for reading in outcome.readings:
+        assert 0 <= reading.confidence <= 1 and reading.review == (reading.confidence < 0.9)
+        assert len(reading.digits) == len(reading.text)
+        b = reading.box
+        assert page.image[b.y : b.bottom, b.x : b.right].min() < 120  # there is ink
+
+
+# ---------------------------------------------------------------- the public API
+
+
+def test_public_names() -> None:
+    assert sorted(digitscan.__all__) == ["Reader", "__version__", "read"]
+    with pytest.raises(AttributeError, match="nothing_here"):
+        _ = digitscan.nothing_here
+
+
+def test_read_in_one_line() -> None:
+    [page] = digitscan.read(SAMPLES / "line" / "amount.png", layout="line")
+    assert isinstance(page, PageResult) and page.readings[0].text == "46108"
