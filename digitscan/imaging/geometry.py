@@ -152,10 +152,10 @@ def flatten_photo(image: GrayImage, min_perspective_degrees: float = 1.2) -> tup
         None when the page is flat or shows no quadrilateral.
     """
     height, width = image.shape
-    shrink = max(1.0, max(height, width) / _SMALL)
+    shrink = max(1, round(max(height, width) / _SMALL))  # whole factors are averaged fast
     if max(height, width) < 300:
         return None
-    small = cv2.resize(image, (round(width / shrink), round(height / shrink)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA)
     quads = _frame_quads(np.asarray(small, np.uint8)) or _sheet_quads(np.asarray(small, np.uint8))
     if not quads:
         return None

@@ -46,9 +46,9 @@ def rule_length(shape: tuple[int, int]) -> int:
 
 
 def _boxes(pixels: Pixels) -> NDArray[np.int32]:
-    """(N, 4) boxes of connected components."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=8)
-    return np.asarray(stats[1:, :4], dtype=np.int32)
+    """(N, 4) boxes of connected components, by their outlines: faster than labelling a page of few lines."""
+    contours, _ = cv2.findContours(pixels, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    return np.array([cv2.boundingRect(c) for c in contours], np.int32).reshape(-1, 4)
 
 
 def _runs(pixels: Pixels, length: int, horizontal: bool) -> Pixels:
@@ -175,28 +175,33 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
     length = rule_length((height, width))
     across, down = _runs(pixels, length, True), _runs(pixels, length, False)
-    union = cv2.dilate(cv2.bitwise_or(across, down), np.ones((3, 3), np.uint8))
-    count, groups, stats, _ = cv2.connectedComponentsWithStats(union, connectivity=8)
-    if count <= 1:
-        return Rules(), empty
     h_boxes, v_boxes = _boxes(across), _boxes(down)
+    if not len(h_boxes) and not len(v_boxes):
+        return Rules(), empty
+    # Which lines hang together is seen well enough at a quarter of the size, at a sixteenth of the cost.
+    small = cv2.resize(
+        cv2.bitwise_or(across, down) * np.uint8(255), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
+    )
+    count, groups, stats, _ = cv2.connectedComponentsWithStats((small > 0).view(np.uint8), connectivity=8)
 
     def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
-        # The middle of a bent run may be paper: its first ink pixel's row is searched along the middle column.
         found = np.zeros(len(boxes), np.int32)
-        for index, (x, y, w, h) in enumerate(boxes):
-            found[index] = groups[y : y + h, x : x + w].max()
+        for index, (x, y, w, h) in enumerate(boxes // 4):
+            found[index] = groups[y : y + h + 1, x : x + w + 1].max()
         return found
 
     h_group, v_group = group_of(h_boxes), group_of(v_boxes)
     frames, cells = [], []
     accepted = np.zeros(count, bool)
     for group in range(1, count):
-        x, y, w, h, inked = stats[group]
-        # Boxes are hollow; a bold 8 or a block is not.
-        if max(w, h) < 1.2 * length or (min(w, h) > 0.5 * length and inked > 0.45 * w * h):
+        x, y, w, h = (4 * int(v) for v in stats[group, :4])
+        if max(w, h) < 1.2 * length:
             continue
         mine_h, mine_v = h_boxes[h_group == group], v_boxes[v_group == group]
+        # Boxes are hollow; a bold 8 or a block is not.
+        inked = int((mine_h[:, 2] * mine_h[:, 3]).sum() + (mine_v[:, 2] * mine_v[:, 3]).sum())
+        if min(w, h) > 0.5 * length and inked > 0.45 * w * h:
+            continue
         # A box is closed by lines along its whole sides; a 5 or an E has two bars and a stem, but no such sides.
         levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
         posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
@@ -212,8 +217,9 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
     keep_h, keep_v = h_boxes[accepted[h_group]], v_boxes[accepted[v_group]]
     if not len(keep_h) and not len(keep_v):
         return Rules(), empty
-    across[~accepted[groups]] = 0
-    down[~accepted[groups]] = 0
+    for runs, boxes in ((across, h_boxes[~accepted[h_group]]), (down, v_boxes[~accepted[v_group]])):
+        for x, y, w, h in boxes:
+            runs[y : y + h, x : x + w] = 0
     thickness = _typical_thickness(keep_h, keep_v)
     keep_h = _keep_lines(across, down, keep_h, thickness, 4 * length, horizontal=True)
     keep_v = _keep_lines(down, across, keep_v, thickness, 4 * length, horizontal=False)

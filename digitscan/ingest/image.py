@@ -88,7 +88,9 @@ def load(ref: PageRef, config: IngestConfig) -> RasterPage:
             with PillowImage.open(ref.path) as image:
                 check_size(*image.size, config)
                 dpi = sane_dpi(image.info.get("dpi"))
-                turned = image.getexif().get(0x0112, 1) not in (0, 1)
+                # Pillow decodes a whole PNG to look for EXIF behind its pixels; most have none.
+                tagged = image.format != "PNG" or b"eXIf" in raw
+                turned = tagged and image.getexif().get(0x0112, 1) not in (0, 1)
                 ended = image.format != "JPEG" or b"\xff\xd9" in raw[-4096:]
                 if (image.format, image.mode) in _PLAIN and not turned and ended and "transparency" not in image.info:
                     decoded = cv2.imdecode(

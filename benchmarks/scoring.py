@@ -1,0 +1,123 @@
+"""How readings are scored against the real data folders; the rules of the field's own leaderboards."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from digitscan.core.types import FieldReading, PageResult
+
+Pages = dict[str, list[FieldReading]]
+
+
+def digits(text: str) -> str:
+    """The digits of a text alone."""
+    return "".join(c for c in text if c.isdigit())
+
+
+def by_name(results: Iterable[PageResult]) -> Pages:
+    """Readings by file name."""
+    found: Pages = {}
+    for result in results:
+        found.setdefault(Path(result.ref.path).name, []).extend(result.readings)
+    return found
+
+
+def score_cheques(folder: Path, pages: Pages) -> dict[str, Any]:
+    """Whole strings right; the share accepted at 1 % errors; calibration error of the confidence (10 bins)."""
+    scored = []
+    with (folder / "labels.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["file"] in pages:
+                readings = sorted(pages[row["file"]], key=lambda r: r.box.x)
+                text = "".join(digits(r.text) for r in readings)
+                scored.append((min((r.confidence for r in readings), default=0.0), text == row["text"]))
+    scored.sort(key=lambda s: -s[0])
+    wrong = best = 0
+    for count, (_, good) in enumerate(scored, 1):
+        wrong += not good
+        if wrong <= 0.01 * count:
+            best = count
+    confidence = np.array([s[0] for s in scored])
+    right = np.array([s[1] for s in scored], float)
+    bins = np.minimum((confidence * 10).astype(int), 9)
+    ece = sum(
+        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+        for b in range(10)
+        if (bins == b).any()
+    )
+    return {"strings": len(scored), "exact": right.mean(), "accepted_at_1pct_error": best / len(scored), "ece": ece}
+
+
+def longest_common(a: list[str], b: list[str]) -> int:
+    """Length of the longest common subsequence."""
+    previous = [0] * (len(b) + 1)
+    for x in a:
+        current = [0]
+        for j, y in enumerate(b):
+            current.append(previous[j] + 1 if x == y else max(previous[j + 1], current[j]))
+        previous = current
+    return previous[-1]
+
+
+def in_reading_order(readings: list[FieldReading]) -> list[str]:
+    """Numbers row by row: rows by vertical middle, then by x."""
+    left = sorted((r for r in readings if digits(r.text)), key=lambda r: r.box.center[1])
+    if not left:
+        return []
+    height = float(np.median([r.box.height for r in left])) or 1
+    rows = [[left[0]]]
+    for reading in left[1:]:
+        reference = np.mean([r.box.center[1] for r in rows[-1][-6:]])
+        if reading.box.center[1] - reference > 0.6 * height:
+            rows.append([])
+        rows[-1].append(reading)
+    return [digits(r.text) for row in rows for r in sorted(row, key=lambda r: r.box.x)]
+
+
+def score_tables(folder: Path, pages: Pages) -> dict[str, Any]:
+    """Numbers found in reading order, and numbers read for each true one (days and hours are read too)."""
+    found = total = read = 0
+    for name, readings in pages.items():
+        with (folder / f"{Path(name).stem}.csv").open(newline="") as stream:
+            truth = list(csv.reader(stream, quotechar="'"))[1:]
+        want = [digits(value) for row in truth for value in row[1:] if digits(value)]
+        got = in_reading_order(readings)
+        found += longest_common(want, got)
+        total += len(want)
+        read += len(got)
+    return {"pages": len(pages), "numbers": total, "recall": found / total, "read_over_true": read / total}
+
+
+def score_photos(folder: Path, pages: Pages) -> dict[str, Any]:
+    """The right digit in each cell of the photographed 9x9 grids, and blanks that were read."""
+    right = cells = blanks = false = 0
+    with (folder / "corners.csv").open(newline="") as stream:
+        corners = {row["file"]: row for row in csv.DictReader(stream)}
+    for name, readings in pages.items():
+        row = corners[name]
+        names = ("topleft", "topright", "bottomright", "bottomleft")
+        source = np.array([[float(row[f"x_{n}"]), float(row[f"y_{n}"])] for n in names], np.float32)
+        to_grid = cv2.getPerspectiveTransform(source, np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32))
+        texts: dict[tuple[int, int], str] = {}
+        for reading in readings:
+            point = np.array([[reading.box.center]], np.float32)
+            x, y = cv2.perspectiveTransform(point, to_grid).reshape(2)
+            if 0 <= x < 9 and 0 <= y < 9:
+                cell = (int(y), int(x))
+                texts[cell] = texts.get(cell, "") + digits(reading.text)
+        for i, line in enumerate((folder / f"{Path(name).stem}.txt").read_text().splitlines()):
+            for j, value in enumerate(map(int, line.split())):
+                text = texts.get((i, j), "")
+                if value == 0:
+                    blanks += 1
+                    false += bool(text)
+                elif value < 10:
+                    cells += 1
+                    right += text == str(value)
+    return {"photos": len(pages), "cells": cells, "exact": right / cells, "blank_read": false / max(blanks, 1)}
