@@ -49,6 +49,7 @@ from digitscan.segmentation.strings import (
     character_like,
     find_strings,
     merge_strings,
+    natural_gap,
     one_string,
     reading_order,
 )
@@ -281,7 +282,8 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
     if layout is Layout.TABLE:
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))
         barriers = Barriers((*barriers.posts, *corridors(found.boxes[near], typical)))
-    strings = find_strings(found, keep, barriers)
+    gap = natural_gap(found, keep) if layout is Layout.TABLE else 0.75
+    strings = find_strings(found, keep, barriers, gap=gap)
     strings, teeth = _drop_rule_residue(strings, found.boxes, rules)
     strings = _join_in_fields(strings, _number_fields(rules, teeth))
     strings = [strings[k] for k in reading_order([s.box for s in strings])]

@@ -23,6 +23,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0)] = None,
     seed: Annotated[int, typer.Option()] = 1,
+    start_from: Annotated[str, typer.Option(help="Model id or folder whose weights to start from.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train a network on MNIST and the sets beside it, drawn on synthetic paper and read back as pages are.
@@ -49,6 +50,7 @@ def train(
             arch=arch,
             name=name,
             seed=seed,
+            start_from=start_from,
             time_budget_s=parse_duration(time_budget),
             **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
         )

@@ -15,6 +15,12 @@ REJECT_COST_PAGE = 1.2
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
 REJECT_COST_NUMBER = 3.5
 """The same where the whole string is known to be one number."""
+_PIECE_WEIGHT = 0.3
+"""How much each further piece adds to a segment's weight: a digit of three pieces is still one digit."""
+_MARK_HEIGHT = 0.4
+"""Height, as a share of the string's, up to which a piece is as likely a mark as a digit."""
+_LOW_SHARE = 0.2
+"""Share of the reject cost that is left for the lowest pieces."""
 _WIDE_COST = 2.5
 """For each height that a digit is wider than 1.15 heights."""
 _FLOOR = 1e-5
@@ -75,8 +81,8 @@ def best_paths(
 ) -> list[Path]:
     """The best paths with distinct texts, best first.
 
-    Every piece is covered once, and each segment's score is weighted by the pieces that it covers, so readings
-    with few and with many segments compare fairly.
+    Every piece is covered once; a segment of several pieces weighs a little more than one of a single piece, so
+    that readings with few and with many segments compare fairly.
 
     Parameters
     ----------
@@ -119,7 +125,7 @@ def best_paths(
 
 def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> list[tuple[int | None, float]]:
     """What a segment may be, with scores: its two best digits, or none."""
-    weight = edge.stop - edge.start
+    weight = 1.0 + _PIECE_WEIGHT * (edge.stop - edge.start - 1)
     shape = -_WIDE_COST * max(0.0, edge.box.width / max(height, 1.0) - 1.15) - 0.5 * _CUT_COST * edge.cuts
     first, second = (int(d) for d in np.argsort(log[:NOT_A_DIGIT])[::-1][:2])
     choices: list[tuple[int | None, float]] = [(first, float(log[first]) * weight + shape)]
@@ -127,8 +133,10 @@ def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> 
         # A low mark is a point or a dash unless it looks very much like a digit.
         return [(None, 0.0), (first, float(log[first]) * weight - 6.0)]
     choices.append((second, float(log[second]) * weight + shape))
-    if edge.cuts < 2 or weight == 1:
-        choices.append((None, float(log[NOT_A_DIGIT]) * weight - reject_cost - 0.5 * _CUT_COST * edge.cuts))
+    # Marks are lower than digits: what is low is given up more easily, what was several pieces less so.
+    stature = float(np.clip((edge.box.height / max(height, 1.0) - _MARK_HEIGHT) / 0.4, 0.0, 1.0))
+    cost = reject_cost * (_LOW_SHARE + (1 - _LOW_SHARE) * stature) * weight
+    choices.append((None, float(log[NOT_A_DIGIT]) * weight - cost - 0.5 * _CUT_COST * edge.cuts))
     return choices
 
 

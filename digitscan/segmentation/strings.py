@@ -12,6 +12,8 @@ from digitscan.core.geometry import union
 from digitscan.core.types import Box
 from digitscan.segmentation.components import Components
 
+_BRIDGED_GAP = 0.85
+"""Widest space that a mark may bridge, in heights."""
 MIN_HEIGHT_PX = 7
 """Characters lower than this cannot be read; they are specks."""
 
@@ -82,16 +84,47 @@ def typical_height(heights: NDArray[np.float64]) -> float:
     return float(ordered[int(np.searchsorted(weight, weight[-1] * 0.5))])
 
 
-def _chain(boxes: NDArray[np.float64], posts: NDArray[np.float64], gap: float) -> list[int]:
+def natural_gap(found: Components, keep: NDArray[np.bool_], widest: float = 0.75) -> float:
+    """Widest space inside a number of this table, in heights: the valley between spaces inside and between numbers.
+
+    Parameters
+    ----------
+    found : Components
+    keep : (N,) bool
+        Characters.
+    widest : float
+        What is given when the spaces show no valley.
+    """
+    ids = np.flatnonzero(keep)
+    if len(ids) < 40:
+        return widest
+    rects = found.boxes[ids].astype(np.float64)
+    rects = rects[np.argsort(rects[:, 0], kind="stable")]
+    edges = np.concatenate([rects[:, :2], rects[:, :2] + rects[:, 2:]], axis=1)
+    following = _chain(edges, np.zeros((0, 4)), np.zeros((0, 4)), 1.4)
+    pairs = np.array([(k, other) for k, other in enumerate(following) if other >= 0], np.int64).reshape(-1, 2)
+    if len(pairs) < 40:
+        return widest
+    high = np.maximum(edges[pairs[:, 0], 3] - edges[pairs[:, 0], 1], edges[pairs[:, 1], 3] - edges[pairs[:, 1], 1])
+    spaces = (edges[pairs[:, 1], 0] - edges[pairs[:, 0], 2]) / high
+    counts, bins = np.histogram(spaces, bins=np.arange(0.40, widest + 0.051, 0.05))
+    smooth = np.convolve(np.concatenate([counts[:1], counts, counts[-1:]]), [0.25, 0.5, 0.25], "valid")
+    # The rightmost of equal minima: nothing is parted without need.
+    lowest = len(smooth) - 1 - int(np.argmin(smooth[::-1]))
+    return float(bins[lowest] + 0.025)
+
+
+def _chain(boxes: NDArray[np.float64], posts: NDArray[np.float64], marks: NDArray[np.float64], gap: float) -> list[int]:
     """For each box the nearest box to its right in the same line, or -1.
 
-    `boxes` is (N, 4) left, top, right, bottom, sorted by left; `posts` likewise.
+    All are (N, 4) left, top, right, bottom; `boxes` and `marks` sorted by left. A mark between two boxes, such
+    as a decimal point, bridges a space that would otherwise part them.
     """
     left, top, right, bottom = boxes.T
     height = bottom - top
     following = [-1] * len(boxes)
     for i in range(len(boxes)):
-        reach = right[i] + gap * height[i] * 1.6
+        reach = right[i] + max(gap, _BRIDGED_GAP) * height[i] * 1.6
         stop = int(np.searchsorted(left, reach, side="right"))
         if stop <= i + 1:
             continue
@@ -99,16 +132,26 @@ def _chain(boxes: NDArray[np.float64], posts: NDArray[np.float64], gap: float) -
         overlap = np.minimum(bottom[i], bottom[others]) - np.maximum(top[i], top[others])
         low, high = np.minimum(height[i], height[others]), np.maximum(height[i], height[others])
         space = left[others] - right[i]
-        fits = (overlap > 0.45 * low) & (low > 0.42 * high) & (space < gap * high)
+        fits = (overlap > 0.45 * low) & (low > 0.42 * high) & (space < max(gap, _BRIDGED_GAP) * high)
         middle = (left[others] + right[others]) / 2 > (left[i] + right[i]) / 2
         candidates = np.flatnonzero(fits & middle)
         for k in candidates:
             j = i + 1 + int(k)
             if len(posts) and _crossed(boxes[i], boxes[j], posts):
                 continue
+            if space[k] >= gap * high[k] and not _bridged(boxes[i], boxes[j], marks):
+                continue
             following[i] = j
             break
     return following
+
+
+def _bridged(a: NDArray[np.float64], b: NDArray[np.float64], marks: NDArray[np.float64]) -> bool:
+    """Whether a small mark stands in the space between two boxes, at their height."""
+    start, stop = np.searchsorted(marks[:, 0], [a[2] - 1, b[0]])
+    near = marks[start:stop]
+    low, high = min(a[1], b[1]), max(a[3], b[3])
+    return bool(((near[:, 2] <= b[0] + 1) & (near[:, 1] >= low) & (near[:, 3] <= high + 0.2 * (high - low))).any())
 
 
 def _crossed(a: NDArray[np.float64], b: NDArray[np.float64], posts: NDArray[np.float64]) -> bool:
@@ -145,7 +188,10 @@ def find_strings(
     rects = found.boxes[ids].astype(np.float64)
     edges = np.concatenate([rects[:, :2], rects[:, :2] + rects[:, 2:]], axis=1)
     posts = np.array([[p.x, p.y, p.right, p.bottom] for p in barriers.posts], np.float64).reshape(-1, 4)
-    following = _chain(edges, posts, gap)
+    small = found.boxes[~keep & (found.areas >= 5)].astype(np.float64)
+    small = small[np.argsort(small[:, 0], kind="stable")]
+    marks = np.concatenate([small[:, :2], small[:, :2] + small[:, 2:]], axis=1)
+    following = _chain(edges, posts, marks, gap)
     owner = list(range(len(ids)))
 
     def root(k: int) -> int:
@@ -163,7 +209,29 @@ def find_strings(
     strings = []
     for members in groups.values():
         strings.append(_string([int(ids[k]) for k in members], found))
-    return _attach_marks(strings, found, keep)
+    return _attach_marks(_absorb(strings), found, keep)
+
+
+def _absorb(strings: list[StringMarks]) -> list[StringMarks]:
+    """Give low strings that lie inside a higher one to it as marks: the loose bar of a 5 or 7, a point."""
+    rects = np.array([s.box for s in strings], np.float64).reshape(-1, 4)
+    heights = np.array([s.height for s in strings])
+    left, top = rects[:, 0], rects[:, 1]
+    right, bottom = left + rects[:, 2], top + rects[:, 3]
+    kept = []
+    for string in strings:
+        x, y = string.box.center
+        slack = 0.12 * heights
+        hosts = (left - slack <= x) & (x <= right + slack) & (top - slack <= y) & (y <= bottom + slack)
+        hosts &= (
+            (heights > string.height / 0.62) & (heights < 6 * string.height) & (rects[:, 2] >= 0.6 * string.box.width)
+        )
+        found = np.flatnonzero(hosts)
+        if len(found):
+            strings[int(found[np.argmin(heights[found])])].marks.extend(string.characters)
+        else:
+            kept.append(string)
+    return kept
 
 
 def _string(characters: list[int], found: Components, marks: Sequence[int] = ()) -> StringMarks:

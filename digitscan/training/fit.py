@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.errors import DataError, OutputError
+from digitscan.core.errors import DataError, ModelError, OutputError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops
 from digitscan.recognition.architectures import build
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
-from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, write_card
+from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
 from digitscan.training.sources import GlyphSource, font_sources, load_mnist, load_sources
 from digitscan.training.synthesis import GlyphBank, synthesize
@@ -52,6 +52,8 @@ class TrainingConfig:
     time_budget_s: float = 0.0
     """Stop after about this long, with the learning rate brought down in time; 0 means no limit."""
     seed: int = 1
+    start_from: str = ""
+    """Model id or folder whose weights the run starts from; empty starts from nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,8 @@ def train(
     folder = out / config.name
     keras.utils.set_random_seed(config.seed)
     network = build(config.arch)
+    if config.start_from:
+        network.set_weights(load_network(config.start_from, config.arch).get_weights())
     optimizer = keras.optimizers.AdamW(
         config.learning_rate,
         weight_decay=config.weight_decay,
@@ -253,6 +257,25 @@ def train(
         stream.close()
     optimizer.finalize_variable_values(network.trainable_variables)
     return _finish(network, config, folder, validation, epoch + 1, time.monotonic() - started, data)
+
+
+def load_network(model: str, arch: str) -> Any:
+    """The network of a model given by id or folder.
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, or has another architecture.
+    """
+    import keras
+
+    folder = locate(model)
+    card = read_card(folder)
+    if card.architecture != arch:
+        raise ModelError(
+            f"model {card.id} is a {card.architecture}, not a {arch}", remedy=f"use --arch {card.architecture}"
+        )
+    return keras.saving.load_model(folder / MODEL_FILE, compile=False)
 
 
 def _checkpoint(network: Any, folder: Path, epoch: int, elapsed_s: float) -> None:

@@ -24,7 +24,7 @@ Canvas = NDArray[np.float32]
 
 NEGATIVE_SHARE = 0.17
 """Share of samples that are not a digit."""
-CUT_SHARE = 0.16
+CUT_SHARE = 0.22
 """Share of samples that are digits cut free from touching neighbours."""
 
 
@@ -157,9 +157,37 @@ def _digit(bank: GlyphBank, style: SheetStyle, rng: Rng, height: int | None = No
         aspect=source.aspect,
         strength=0.5 if printed else 1.0,
     )
-    if digit == 7 and not printed and rng.random() < 0.12:
-        _cross_seven(ink, rng)
+    if not printed:
+        if digit == 7 and rng.random() < 0.12:
+            _cross_seven(ink, rng)
+        elif digit == 9 and rng.random() < 0.06:  # written in one go from the stem, it looks like a P
+            ink = np.ascontiguousarray(ink[:, ::-1])
+        elif digit == 1 and rng.random() < 0.25:
+            ink = _flagged_one(height or style.height, style.slant, rng)
     return Stroke(ink, digit)
+
+
+def _flagged_one(height: int, slant: float, rng: Rng) -> Canvas:
+    """The Continental one: a stem, a long upstroke before it, and now and then a foot."""
+    side = height + 12
+    canvas = np.zeros((side, side), np.float32)
+    pen = max(1, round(height * rng.uniform(0.05, 0.13)))
+    lean = float(np.clip(slant + rng.normal(0, 0.12), -0.3, 0.7)) * height
+    top = np.array([side / 2 + lean / 2 + rng.normal(0, 1), 6])
+    foot = np.array([side / 2 - lean / 2, side - 6])
+    reach = rng.uniform(0.12, 0.42) * height
+    drop = rng.uniform(0.15, 0.6) * height
+    bend = rng.normal(0, 0.04, 2) * height
+    start = top + (-reach, drop)
+    middle = (start + top) / 2 + bend
+    flag = np.array([start, middle, top])
+    stem = np.array([top, (top + foot) / 2 + rng.normal(0, 0.02, 2) * height, foot])
+    cv2.polylines(canvas, [flag.astype(np.int32), stem.astype(np.int32)], False, 1.0, pen, cv2.LINE_AA)
+    if rng.random() < 0.25:
+        half = rng.uniform(0.1, 0.25) * height
+        ends = [foot + (-half, rng.normal(0, 1)), foot + (half, rng.normal(0, 1))]
+        cv2.polylines(canvas, [np.array(ends).astype(np.int32)], False, 1.0, pen, cv2.LINE_AA)
+    return canvas
 
 
 def _cross_seven(ink: Canvas, rng: Rng) -> None:
@@ -285,6 +313,8 @@ def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
     if draw < 0.30 and bank.letters.glyphs:
         glyph, _ = _pick(bank.letters, rng)
         ink = warp(glyph, height, rng, slant=0.0, threshold=style.threshold, aspect=(0.85, 1.15), strength=0.5)
+        if rng.random() < 0.3:  # pages come upside down and on their side
+            ink = np.rot90(ink, int(rng.integers(1, 4)))
     elif draw < 0.42 and bank.scripts is not None:
         ink = warp(_pick(bank.scripts, rng)[0], height, rng, **plain)  # type: ignore[arg-type]
     elif draw < 0.50 and bank.marks.glyphs:
