@@ -40,7 +40,7 @@ from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import flatten_photo, is_light_on_dark, quarter_turn
 from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
 from digitscan.recognition.normalize import normalize_all
-from digitscan.segmentation.components import label
+from digitscan.segmentation.components import Components, label
 from digitscan.segmentation.cuts import StringLattice, build_lattice, whole_lattice
 from digitscan.segmentation.grid import aligned_cells, cell_of, corridors, ruled_lines
 from digitscan.segmentation.strings import (
@@ -162,9 +162,9 @@ def _box_rows(rules: Rules) -> list[Box]:
     ]
 
 
-def _barriers(rules: Rules, table: Table | None) -> Barriers:
+def _barriers(rules: Rules, table: Table | None, hairlines: list[Box]) -> Barriers:
     """Vertical rules that part strings: those of tables, not the sides of one row of boxes."""
-    posts = []
+    posts = list(hairlines)
     box_rows = _box_rows(rules)
     for post in rules.verticals:
         if any(f.x - 3 <= post.x <= f.right + 3 and f.y - 3 <= post.center[1] <= f.bottom + 3 for f in box_rows):
@@ -231,6 +231,29 @@ def _drop_rule_residue(
     return kept, teeth
 
 
+def _without_hairlines(found: Components, rules: Rules, typical: float) -> tuple[Components, list[Box]]:
+    """Blank the remains of broken vertical rules: hairlines much higher than text, and those in line with one.
+
+    Returns the components, remains with area 0, and the remains as boxes.
+    """
+    if not len(found) or typical <= 0:
+        return found, []
+    x, w, h = found.boxes[:, 0], found.boxes[:, 2], found.boxes[:, 3]
+    thin = w <= max(3.0, 0.2 * typical)
+    tall = thin & (h > 1.8 * typical)
+    posts = np.array([v.center[0] for v in rules.verticals] + (x + w / 2)[tall].tolist())
+    if not len(posts):
+        return found, []
+    posts.sort()
+    centers = x + w / 2
+    nearest = np.searchsorted(posts, centers)
+    before, after = posts[np.maximum(nearest - 1, 0)], posts[np.minimum(nearest, len(posts) - 1)]
+    distance = np.minimum(np.abs(centers - before), np.abs(centers - after))
+    residue = tall | (thin & (h >= 3 * w) & (distance <= max(3.0, 0.15 * typical)))
+    boxes = [found.box(int(k)) for k in np.flatnonzero(residue)]
+    return replace(found, areas=np.where(residue, 0, found.areas)), boxes
+
+
 def _number_fields(rules: Rules, teeth: list[Box]) -> list[Box]:
     """Places that hold ONE number however far apart its digits are: rows of boxes, and combs."""
     fields = _box_rows(rules)
@@ -277,8 +300,10 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
     keep = character_like(found, shape, rules.thickness_px)
     heights = found.boxes[keep, 3]
     typical = float(np.median(heights)) if len(heights) else 0.0
+    found, hairlines = _without_hairlines(found, rules, typical)
+    keep &= found.areas > 0
     table = _find_table(rules, shape) if layout in (Layout.AUTO, Layout.TABLE) else None
-    barriers = _barriers(rules, table)
+    barriers = _barriers(rules, table, hairlines)
     if layout is Layout.TABLE:
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))
         barriers = Barriers((*barriers.posts, *corridors(found.boxes[near], typical)))

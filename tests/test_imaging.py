@@ -192,6 +192,14 @@ def test_a_line_under_one_number_goes() -> None:
     assert not left[53, :].any() and left[before].mean() > 0.97
 
 
+@pytest.mark.parametrize("remainder", [0, 1, 2, 3])
+def test_lines_on_the_last_pixels(remainder: int) -> None:
+    mask = np.zeros((400 + remainder, 400 + remainder), bool)
+    mask[-2:, :] = mask[:, -2:] = True
+    _, pixels = find_rules(mask)
+    assert pixels[-1, 10] and pixels[10, -1]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (5, 400), (13, 13)])
 def test_tiny_masks_have_no_rules(shape: tuple[int, int]) -> None:
     rules, pixels = find_rules(np.ones(shape, bool))

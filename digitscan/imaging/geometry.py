@@ -11,7 +11,9 @@ from digitscan.imaging.binarize import binarize, soft_ink
 
 _SMALL = 900
 """Long side in pixels at which outlines are searched."""
-_MIN_AREA_SHARE = 0.12
+_MAX_PERSPECTIVE_DEGREES = 28.0
+"""Corners further from right angles than this are no page's."""
+_MIN_AREA_SHARE = 0.07
 """A frame or sheet smaller than this share of the photo says nothing about the page's perspective."""
 
 
@@ -160,7 +162,7 @@ def flatten_photo(image: GrayImage, min_perspective_degrees: float = 1.2) -> tup
     if not quads:
         return None
     quad = (quads[0] + 0.5) * shrink
-    if perspective_of(quad) < min_perspective_degrees:
+    if not min_perspective_degrees <= perspective_of(quad) <= _MAX_PERSPECTIVE_DEGREES:
         return None
     top, right, bottom, left = _sides(quad)
     wide, high = float(top + bottom) / 2, float(left + right) / 2

@@ -42,7 +42,7 @@ class Rules:
 
 def rule_length(shape: tuple[int, int]) -> int:
     """Shortest straight run, in pixels, that may be part of a rule on a page of this size."""
-    return int(np.clip(0.016 * max(shape), 28, 90))
+    return int(np.clip(0.023 * max(shape), 28, 90))
 
 
 def _boxes(pixels: Pixels) -> NDArray[np.int32]:
@@ -111,32 +111,38 @@ def _keep_lines(
 ) -> NDArray[np.int32]:
     """Take straight strokes of digits that cross a rule out of `runs`, in place; gives the boxes that are left.
 
-    A run is a line when it is long, or about as thin as lines are here, or ends at other lines on both sides.
-    The stem of a 1 that stands on a rule is none of these.
+    A run is a line when it is long, when it ends at other lines on both sides, or when it is thin and continues
+    one of those. The stem of a 1 that stands on a rule is none of these.
     """
-    kept = []
     reach = max(3, round(2 * thickness))
-    for box in boxes:
+    sure = np.zeros(len(boxes), bool)
+    for index, box in enumerate(boxes):
         x, y, w, h = (int(v) for v in box)
-        size, thick = (w, h) if horizontal else (h, w)
-        line = size >= long or thick <= 1.5 * thickness + 1
-        if not line:
-            if horizontal:
-                ends = (
-                    others[y : y + h, max(x - reach, 0) : x + reach],
-                    others[y : y + h, x + w - reach : x + w + reach],
-                )
-            else:
-                ends = (
-                    others[max(y - reach, 0) : y + reach, x : x + w],
-                    others[y + h - reach : y + h + reach, x : x + w],
-                )
-            line = all(bool(end.any()) for end in ends)
-        if line:
-            kept.append(box)
+        if horizontal:
+            ends = (
+                others[y : y + h, max(x - reach, 0) : x + reach],
+                others[y : y + h, max(x + w - reach, 0) : x + w + reach],
+            )
         else:
-            runs[y : y + h, x : x + w] = 0
-    return np.array(kept, np.int32).reshape(-1, 4)
+            ends = (
+                others[max(y - reach, 0) : y + reach, x : x + w],
+                others[max(y + h - reach, 0) : y + h + reach, x : x + w],
+            )
+        sure[index] = (w if horizontal else h) >= long or all(bool(end.any()) for end in ends)
+    axis = 1 if horizontal else 0
+    middles = boxes[:, axis] + boxes[:, axis + 2] / 2
+    lines = np.sort(middles[sure])
+    thin = boxes[:, axis + 2] <= 1.5 * thickness + 1
+    if len(lines):
+        place = np.searchsorted(lines, middles)
+        apart = np.minimum(
+            np.abs(middles - lines[np.maximum(place - 1, 0)]),
+            np.abs(middles - lines[np.minimum(place, len(lines) - 1)]),
+        )
+        sure |= thin & (apart <= max(3.0, 1.2 * thickness))
+    for x, y, w, h in boxes[~sure]:
+        runs[y : y + h, x : x + w] = 0
+    return boxes[sure]
 
 
 def line_mask(ink: Ink, levels: InkLevels) -> Mask:
@@ -174,7 +180,7 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         heights = _boxes(found)[:, 3]
         return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
     length = rule_length((height, width))
-    across, down = _runs(pixels, length, True), _runs(pixels, length, False)
+    across, down = _runs(pixels, length, True), _runs(pixels, round(0.85 * length), False)
     h_boxes, v_boxes = _boxes(across), _boxes(down)
     if not len(h_boxes) and not len(v_boxes):
         return Rules(), empty
@@ -187,7 +193,8 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
     def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
         found = np.zeros(len(boxes), np.int32)
         for index, (x, y, w, h) in enumerate(boxes // 4):
-            found[index] = groups[y : y + h + 1, x : x + w + 1].max()
+            # A pixel more on each side: sizes that four does not divide shift the reduced picture by one.
+            found[index] = groups[max(y - 1, 0) : y + h + 2, max(x - 1, 0) : x + w + 2].max()
         return found
 
     h_group, v_group = group_of(h_boxes), group_of(v_boxes)
@@ -205,7 +212,7 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         # A box is closed by lines along its whole sides; a 5 or an E has two bars and a stem, but no such sides.
         levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
         posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
-        closed = levels >= 2 and posts >= 2 and min(w, h) >= 0.8 * length
+        closed = levels >= 2 and posts >= 2 and min(w, h) >= 0.9 * length
         if closed:  # the strokes of an 8 are thick for its size, the lines of a box are not
             lines = np.concatenate([mine_h[:, 3], mine_v[:, 2]])
             closed = float(np.median(lines)) <= 0.1 * min(w, h)

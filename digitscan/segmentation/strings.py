@@ -188,7 +188,8 @@ def find_strings(
     rects = found.boxes[ids].astype(np.float64)
     edges = np.concatenate([rects[:, :2], rects[:, :2] + rects[:, 2:]], axis=1)
     posts = np.array([[p.x, p.y, p.right, p.bottom] for p in barriers.posts], np.float64).reshape(-1, 4)
-    small = found.boxes[~keep & (found.areas >= 5)].astype(np.float64)
+    low = found.boxes[:, 3] < 0.5 * float(np.median(rects[:, 3]))
+    small = found.boxes[(~keep | low) & (found.areas >= 5)].astype(np.float64)
     small = small[np.argsort(small[:, 0], kind="stable")]
     marks = np.concatenate([small[:, :2], small[:, :2] + small[:, 2:]], axis=1)
     following = _chain(edges, posts, marks, gap)
@@ -224,7 +225,7 @@ def _absorb(strings: list[StringMarks]) -> list[StringMarks]:
         slack = 0.12 * heights
         hosts = (left - slack <= x) & (x <= right + slack) & (top - slack <= y) & (y <= bottom + slack)
         hosts &= (
-            (heights > string.height / 0.62) & (heights < 6 * string.height) & (rects[:, 2] >= 0.6 * string.box.width)
+            (heights > string.height / 0.62) & (heights < 3.4 * string.height) & (rects[:, 2] >= 0.6 * string.box.width)
         )
         found = np.flatnonzero(hosts)
         if len(found):
