@@ -306,7 +306,7 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
     barriers = _barriers(rules, table, hairlines)
     if layout is Layout.TABLE:
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))
-        barriers = Barriers((*barriers.posts, *corridors(found.boxes[near], typical)))
+        barriers = replace(barriers, lanes=tuple(corridors(found.boxes[near], typical)))
     gap = natural_gap(found, keep) if layout is Layout.TABLE else 0.75
     strings = find_strings(found, keep, barriers, gap=gap)
     strings, teeth = _drop_rule_residue(strings, found.boxes, rules)

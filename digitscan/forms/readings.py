@@ -142,8 +142,9 @@ def read_string(
         if not whole:
             letters = _like_letters(digits)
             confidence *= 0.25 if letters else 1.0
-            # A number whose digits are each likely is kept, with its low confidence, for a person to see.
-            unlikely = letters or min(d.confidence for d in digits) < 0.5
+            # A number most of whose digits are sure is kept, with its low confidence, for a person to see.
+            sure = sum(d.confidence > 0.8 for d in digits)
+            unlikely = letters or (min(d.confidence for d in digits) < 0.5 and sure < 0.5 * len(digits))
             if unlikely and confidence < config.min_confidence:
                 continue
         text = "".join(d.digit for d in digits)

@@ -180,7 +180,8 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         heights = _boxes(found)[:, 3]
         return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
     length = rule_length((height, width))
-    across, down = _runs(pixels, length, True), _runs(pixels, round(0.85 * length), False)
+    long = round(2.8 * length)  # no stroke of a digit is so long, wherever it stands
+    across, down = _runs(pixels, length, True), _runs(pixels, round(0.75 * length), False)
     h_boxes, v_boxes = _boxes(across), _boxes(down)
     if not len(h_boxes) and not len(v_boxes):
         return Rules(), empty
@@ -216,7 +217,7 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         if closed:  # the strokes of an 8 are thick for its size, the lines of a box are not
             lines = np.concatenate([mine_h[:, 3], mine_v[:, 2]])
             closed = float(np.median(lines)) <= 0.1 * min(w, h)
-        if max(w, h) >= 4 * length or closed:
+        if max(w, h) >= long or closed:
             accepted[group] = True
             if closed:
                 frames.append(Box(int(x), int(y), int(w), int(h)))
@@ -228,8 +229,8 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         for x, y, w, h in boxes:
             runs[y : y + h, x : x + w] = 0
     thickness = _typical_thickness(keep_h, keep_v)
-    keep_h = _keep_lines(across, down, keep_h, thickness, 4 * length, horizontal=True)
-    keep_v = _keep_lines(down, across, keep_v, thickness, 4 * length, horizontal=False)
+    keep_h = _keep_lines(across, down, keep_h, thickness, long, horizontal=True)
+    keep_v = _keep_lines(down, across, keep_v, thickness, long, horizontal=False)
     found = cv2.bitwise_or(across, down)
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
     return Rules(to_boxes[0], to_boxes[1], frames, cells, thickness), np.asarray(found, np.uint8)

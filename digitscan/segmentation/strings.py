@@ -12,6 +12,8 @@ from digitscan.core.geometry import union
 from digitscan.core.types import Box
 from digitscan.segmentation.components import Components
 
+_LANE_GAP = 0.42
+"""Space between two digits, in heights, from which a lane may part them."""
 _BRIDGED_GAP = 0.85
 """Widest space that a mark may bridge, in heights."""
 MIN_HEIGHT_PX = 7
@@ -20,9 +22,14 @@ MIN_HEIGHT_PX = 7
 
 @dataclass(frozen=True, slots=True)
 class Barriers:
-    """Lines that no string crosses: the vertical rules of tables, as boxes in page pixels."""
+    """What parts strings: vertical rules of tables, and white lanes between columns, as boxes in page pixels.
+
+    No string crosses a post. A lane parts two digits only where a fair space lies between them: on a bowed page it
+    touches a number here and there.
+    """
 
     posts: tuple[Box, ...] = ()
+    lanes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,13 +115,20 @@ def natural_gap(found: Components, keep: NDArray[np.bool_], widest: float = 0.75
     high = np.maximum(edges[pairs[:, 0], 3] - edges[pairs[:, 0], 1], edges[pairs[:, 1], 3] - edges[pairs[:, 1], 1])
     spaces = (edges[pairs[:, 1], 0] - edges[pairs[:, 0], 2]) / high
     counts, bins = np.histogram(spaces, bins=np.arange(0.40, widest + 0.051, 0.05))
-    smooth = np.convolve(np.concatenate([counts[:1], counts, counts[-1:]]), [0.25, 0.5, 0.25], "valid")
-    # The rightmost of equal minima: nothing is parted without need.
-    lowest = len(smooth) - 1 - int(np.argmin(smooth[::-1]))
-    return float(bins[lowest] + 0.025)
+    # The first empty width with many wider ones beyond it; where spaces run on without a break, none is a border.
+    for count, low in zip(counts, bins, strict=False):
+        if count <= 0.02 * len(spaces) and (spaces > low + 0.05).sum() >= 0.1 * len(spaces):
+            return float(low + 0.025)
+    return widest
 
 
-def _chain(boxes: NDArray[np.float64], posts: NDArray[np.float64], marks: NDArray[np.float64], gap: float) -> list[int]:
+def _chain(
+    boxes: NDArray[np.float64],
+    posts: NDArray[np.float64],
+    marks: NDArray[np.float64],
+    gap: float,
+    lanes: NDArray[np.float64] | None = None,
+) -> list[int]:
     """For each box the nearest box to its right in the same line, or -1.
 
     All are (N, 4) left, top, right, bottom; `boxes` and `marks` sorted by left. A mark between two boxes, such
@@ -139,6 +153,8 @@ def _chain(boxes: NDArray[np.float64], posts: NDArray[np.float64], marks: NDArra
             j = i + 1 + int(k)
             if len(posts) and _crossed(boxes[i], boxes[j], posts):
                 continue
+            if lanes is not None and space[k] > _LANE_GAP * high[k] and _crossed(boxes[i], boxes[j], lanes):
+                continue
             if space[k] >= gap * high[k] and not _bridged(boxes[i], boxes[j], marks):
                 continue
             following[i] = j
@@ -160,6 +176,11 @@ def _crossed(a: NDArray[np.float64], b: NDArray[np.float64], posts: NDArray[np.f
     between = (posts[:, 0] + posts[:, 2]) / 2
     low, high = (a[0] + a[2]) / 2, (b[0] + b[2]) / 2
     return bool(((between > low) & (between < high) & (posts[:, 1] <= middle_y) & (posts[:, 3] >= middle_y)).any())
+
+
+def _edges_of(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    """(N, 4) left, top, right, bottom."""
+    return np.array([[b.x, b.y, b.right, b.bottom] for b in boxes], np.float64).reshape(-1, 4)
 
 
 def find_strings(
@@ -187,12 +208,12 @@ def find_strings(
     ids = ids[np.argsort(found.boxes[ids, 0], kind="stable")]
     rects = found.boxes[ids].astype(np.float64)
     edges = np.concatenate([rects[:, :2], rects[:, :2] + rects[:, 2:]], axis=1)
-    posts = np.array([[p.x, p.y, p.right, p.bottom] for p in barriers.posts], np.float64).reshape(-1, 4)
+    posts = _edges_of(barriers.posts)
     low = found.boxes[:, 3] < 0.5 * float(np.median(rects[:, 3]))
     small = found.boxes[(~keep | low) & (found.areas >= 5)].astype(np.float64)
     small = small[np.argsort(small[:, 0], kind="stable")]
     marks = np.concatenate([small[:, :2], small[:, :2] + small[:, 2:]], axis=1)
-    following = _chain(edges, posts, marks, gap)
+    following = _chain(edges, posts, marks, gap, _edges_of(barriers.lanes))
     owner = list(range(len(ids)))
 
     def root(k: int) -> int:
@@ -219,13 +240,17 @@ def _absorb(strings: list[StringMarks]) -> list[StringMarks]:
     heights = np.array([s.height for s in strings])
     left, top = rects[:, 0], rects[:, 1]
     right, bottom = left + rects[:, 2], top + rects[:, 3]
+    # A single large component may be a frame or a picture: only what is nearly its size belongs to it.
+    reach = np.where([len(s.characters) > 1 for s in strings], 6.0, 3.4)
     kept = []
     for string in strings:
         x, y = string.box.center
         slack = 0.12 * heights
         hosts = (left - slack <= x) & (x <= right + slack) & (top - slack <= y) & (y <= bottom + slack)
         hosts &= (
-            (heights > string.height / 0.62) & (heights < 3.4 * string.height) & (rects[:, 2] >= 0.6 * string.box.width)
+            (heights > string.height / 0.62)
+            & (heights < reach * string.height)
+            & (rects[:, 2] >= 0.6 * string.box.width)
         )
         found = np.flatnonzero(hosts)
         if len(found):
