@@ -199,17 +199,13 @@ def _find_table(rules: Rules, shape: tuple[int, int]) -> Table | None:
     return Table(frame, rows, columns)
 
 
-def _drop_rule_residue(
+def _drop_teeth(
     strings: list[StringMarks], boxes: NDArray[np.int32], rules: Rules
 ) -> tuple[list[StringMarks], list[Box]]:
-    """Leave out hairlines on the line of a vertical rule, and comb teeth on a horizontal one.
-
-    Returns the strings without them, and the teeth.
-    """
-    if not rules.verticals and not rules.horizontals:
+    """Leave out comb teeth that stand on a horizontal rule; gives the strings without them, and the teeth."""
+    if not rules.horizontals:
         return strings, []
     thin = max(3.0, 1.6 * rules.thickness_px + 1)
-    posts = np.array([v.center[0] for v in rules.verticals]) if rules.verticals else np.zeros(0)
     floors = np.array([[r.x, r.y, r.right, r.bottom] for r in rules.horizontals]).reshape(-1, 4)
     kept, teeth = [], []
     for string in strings:
@@ -217,13 +213,10 @@ def _drop_rule_residue(
         for index in string.characters:
             x, y, w, h = (int(v) for v in boxes[index])
             if w <= thin:
-                on_post = len(posts) and bool((np.abs(posts - (x + w / 2)) <= thin).any())
                 below = (floors[:, 0] <= x + w) & (floors[:, 2] >= x)
                 at_foot = np.minimum(np.abs(floors[:, 1] - (y + h)), np.abs(floors[:, 3] - y)) <= thin + 2
                 if bool((below & at_foot).any()):
                     teeth.append(Box(x, y, w, h))
-                    continue
-                if on_post:
                     continue
             characters.append(index)
         if characters:
@@ -241,15 +234,18 @@ def _without_hairlines(found: Components, rules: Rules, typical: float) -> tuple
     x, w, h = found.boxes[:, 0], found.boxes[:, 2], found.boxes[:, 3]
     thin = w <= max(3.0, 0.2 * typical)
     tall = thin & (h > 1.8 * typical)
-    posts = np.array([v.center[0] for v in rules.verticals] + (x + w / 2)[tall].tolist())
-    if not len(posts):
+    posts = [*rules.verticals, *(found.box(int(k)) for k in np.flatnonzero(tall))]
+    if not posts:
         return found, []
-    posts.sort()
-    centers = x + w / 2
-    nearest = np.searchsorted(posts, centers)
-    before, after = posts[np.maximum(nearest - 1, 0)], posts[np.minimum(nearest, len(posts) - 1)]
-    distance = np.minimum(np.abs(centers - before), np.abs(centers - after))
-    residue = tall | (thin & (h >= 3 * w) & (distance <= max(3.0, 0.15 * typical)))
+    # Rules lean and bow: a remain lies in line with a piece that ends not far above or below it.
+    reach, apart = 3 * typical, max(3.0, 0.15 * typical)
+    middle = np.array([p.center[0] for p in posts])
+    top, bottom = np.array([p.y for p in posts]) - reach, np.array([p.bottom for p in posts]) + reach
+    residue = tall.copy()
+    for k in np.flatnonzero(thin & ~tall & (h >= 3 * w)):
+        y = found.boxes[k, 1] + h[k] / 2
+        in_line = (np.abs(middle - (x[k] + w[k] / 2)) <= apart) & (top <= y) & (y <= bottom)
+        residue[k] = bool(in_line.any())
     boxes = [found.box(int(k)) for k in np.flatnonzero(residue)]
     return replace(found, areas=np.where(residue, 0, found.areas)), boxes
 
@@ -309,7 +305,7 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
         barriers = replace(barriers, lanes=tuple(corridors(found.boxes[near], typical)))
     gap = natural_gap(found, keep) if layout is Layout.TABLE else 0.75
     strings = find_strings(found, keep, barriers, gap=gap)
-    strings, teeth = _drop_rule_residue(strings, found.boxes, rules)
+    strings, teeth = _drop_teeth(strings, found.boxes, rules)
     strings = _join_in_fields(strings, _number_fields(rules, teeth))
     strings = [strings[k] for k in reading_order([s.box for s in strings])]
     lattices = [build_lattice(string, found, page.ink, number) for number, string in enumerate(strings)]
