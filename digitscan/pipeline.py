@@ -224,7 +224,7 @@ def _drop_teeth(
     return kept, teeth
 
 
-def _without_hairlines(found: Components, rules: Rules, typical: float) -> tuple[Components, list[Box]]:
+def _without_hairlines(found: Components, rules: Rules, typical: float, *, table: bool) -> tuple[Components, list[Box]]:
     """Blank the remains of broken vertical rules: hairlines much higher than text, and those in line with one.
 
     Returns the components, remains with area 0, and the remains as boxes.
@@ -235,17 +235,20 @@ def _without_hairlines(found: Components, rules: Rules, typical: float) -> tuple
     thin = w <= max(3.0, 0.2 * typical)
     tall = thin & (h > 1.8 * typical)
     posts = [*rules.verticals, *(found.box(int(k)) for k in np.flatnonzero(tall))]
-    if not posts:
+    slim = np.flatnonzero(thin & ~tall & (h >= 3 * w))
+    if not posts and not len(slim):
         return found, []
     # Rules lean and bow: a remain lies in line with a piece that ends not far above or below it.
     reach, apart = 3 * typical, max(3.0, 0.15 * typical)
     middle = np.array([p.center[0] for p in posts])
     top, bottom = np.array([p.y for p in posts]) - reach, np.array([p.bottom for p in posts]) + reach
     residue = tall.copy()
-    for k in np.flatnonzero(thin & ~tall & (h >= 3 * w)):
-        y = found.boxes[k, 1] + h[k] / 2
-        in_line = (np.abs(middle - (x[k] + w[k] / 2)) <= apart) & (top <= y) & (y <= bottom)
-        residue[k] = bool(in_line.any())
+    slim_x, slim_y = x[slim] + w[slim] / 2, found.boxes[slim, 1] + h[slim] / 2
+    for k, at_x, at_y in zip(slim, slim_x, slim_y, strict=True):
+        in_line = (np.abs(middle - at_x) <= apart) & (top <= at_y) & (at_y <= bottom)
+        # In a table, several hairlines one below the other are a rule that printed badly.
+        fellows = (np.abs(slim_x - at_x) <= apart) & (np.abs(slim_y - at_y) <= 2 * reach)
+        residue[k] = bool(in_line.any()) or (table and fellows.sum() >= 4)
     boxes = [found.box(int(k)) for k in np.flatnonzero(residue)]
     return replace(found, areas=np.where(residue, 0, found.areas)), boxes
 
@@ -296,7 +299,7 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
     keep = character_like(found, shape, rules.thickness_px)
     heights = found.boxes[keep, 3]
     typical = float(np.median(heights)) if len(heights) else 0.0
-    found, hairlines = _without_hairlines(found, rules, typical)
+    found, hairlines = _without_hairlines(found, rules, typical, table=layout is Layout.TABLE)
     keep &= found.areas > 0
     table = _find_table(rules, shape) if layout in (Layout.AUTO, Layout.TABLE) else None
     barriers = _barriers(rules, table, hairlines)
