@@ -432,6 +432,9 @@ def _plausible(
         ones = all(d.digit == "1" for d in string.digits)
         if usual and (height < 0.35 * usual or (ones and not 0.6 * usual <= height <= 1.7 * usual)):
             continue
+        # What may be a word is one when it is printed smaller than the page's numbers, or when there are none.
+        if string.maybe_word and (not usual or height < 0.75 * usual):
+            continue
         kept.append((string, cell))
     return kept
 

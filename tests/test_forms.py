@@ -82,9 +82,12 @@ def test_one_number_keeps_an_unsure_digit_with_its_low_confidence() -> None:
     assert read.text == "472" and read.confidence < 0.4
 
 
-def test_ones_and_zeros_of_unlike_height_are_letters() -> None:
+def test_ones_and_zeros_of_unlike_height_may_be_letters() -> None:
     edges = [Edge(0, 1, Box(0, 14, 20, 26), 0, False), Edge(1, 2, Box(26, 0, 8, 40), 0, False)]
-    assert read_string(edges, sure(0, 1), 2, 40, DecodeConfig()) == []
+    [read] = read_string(edges, sure(0, 1), 2, 40, DecodeConfig())
+    assert read.maybe_word
+    [read] = read_string(chain(2), sure(0, 1), 2, 40, DecodeConfig())
+    assert not read.maybe_word
 
 
 def test_a_long_string_is_decoded_in_linear_time() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 
-_CUT_COST = 1.0
+_CUT_COST = 1.6
 """Log-odds that a cut through one component must win: most components are one digit."""
 REJECT_COST_PAGE = 1.2
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""

@@ -34,6 +34,8 @@ class ReadString:
     confidence: float
     alternatives: tuple[Alternative, ...]
     reason: str
+    maybe_word: bool = False
+    """Its shapes and heights are those of letters too: "oil" and "well" rather than 011 and 6111."""
 
 
 def _digit(edge: Edge, row: np.ndarray, symbol: Symbol) -> ReadDigit:
@@ -140,11 +142,9 @@ def read_string(
         likelihood = float(np.prod([d.confidence for d in digits]))
         confidence = likelihood * weights[0]
         if not whole:
-            letters = _like_letters(digits)
-            confidence *= 0.25 if letters else 1.0
             # A number most of whose digits are sure is kept, with its low confidence, for a person to see.
             sure = sum(d.confidence > 0.8 for d in digits)
-            unlikely = letters or (min(d.confidence for d in digits) < 0.5 and sure < 0.5 * len(digits))
+            unlikely = min(d.confidence for d in digits) < 0.5 and sure < 0.5 * len(digits)
             if unlikely and confidence < config.min_confidence:
                 continue
         text = "".join(d.digit for d in digits)
@@ -157,17 +157,25 @@ def read_string(
         if text != paths[0].text:
             alternatives = ()
         found.append(
-            ReadString(union(d.box for d in digits), text, tuple(digits), confidence, alternatives, _reason(digits))
+            ReadString(
+                union(d.box for d in digits),
+                text,
+                tuple(digits),
+                confidence,
+                alternatives,
+                _reason(digits),
+                maybe_word=not whole and _like_letters(digits),
+            )
         )
     return found
 
 
 def _like_letters(digits: Sequence[ReadDigit]) -> bool:
-    """Whether ones and zeros of unlike height stand together: "oil" and "lo" rather than 011 and 10."""
-    if len(digits) < 2 or any(d.digit not in "01" for d in digits):
+    """Whether mostly ones and zeros of unlike height stand together."""
+    if len(digits) < 2 or sum(d.digit in "01" for d in digits) < 0.6 * len(digits):
         return False
     heights = [d.box.height for d in digits]
-    return min(heights) < 0.8 * max(heights)
+    return min(heights) < 0.82 * max(heights)
 
 
 def _reason(digits: Sequence[ReadDigit]) -> str:
