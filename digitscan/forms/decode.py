@@ -11,10 +11,12 @@ from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 
 _CUT_COST = 1.6
 """Log-odds that a cut through one component must win: most components are one digit."""
-REJECT_COST_PAGE = 1.2
+REJECT_COST_PAGE = 1.5
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
 REJECT_COST_NUMBER = 3.5
 """The same where the whole string is known to be one number."""
+_CUT_ONE_COST = 0.5
+"""Further log-odds against a one for each cut at its sides."""
 _PIECE_WEIGHT = 0.3
 """How much each further piece adds to a segment's weight: a digit of three pieces is still one digit."""
 _MARK_HEIGHT = 0.4
@@ -127,6 +129,9 @@ def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> 
     """What a segment may be, with scores: its two best digits, or none."""
     weight = 1.0 + _PIECE_WEIGHT * (edge.stop - edge.start - 1)
     shape = -_WIDE_COST * max(0.0, edge.box.width / max(height, 1.0) - 1.15) - 0.5 * _CUT_COST * edge.cuts
+    if edge.cuts:  # a stem cut from a letter looks like a one
+        log = log.copy()
+        log[1] -= _CUT_ONE_COST * edge.cuts
     first, second = (int(d) for d in np.argsort(log[:NOT_A_DIGIT])[::-1][:2])
     choices: list[tuple[int | None, float]] = [(first, float(log[first]) * weight + shape)]
     if edge.small:

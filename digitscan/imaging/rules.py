@@ -186,16 +186,16 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
     if not len(h_boxes) and not len(v_boxes):
         return Rules(), empty
     # Which lines hang together is seen well enough at a quarter of the size, at a sixteenth of the cost.
-    small = cv2.resize(
-        cv2.bitwise_or(across, down) * np.uint8(255), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
-    )
+    both = cv2.bitwise_or(across, down) * np.uint8(255)
+    if height % 4 or width % 4:
+        both = cv2.copyMakeBorder(both, 0, -height % 4, 0, -width % 4, cv2.BORDER_CONSTANT, value=0)
+    small = cv2.resize(both, (both.shape[1] // 4, both.shape[0] // 4), interpolation=cv2.INTER_AREA)
     count, groups, stats, _ = cv2.connectedComponentsWithStats((small > 0).view(np.uint8), connectivity=8)
 
     def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
         found = np.zeros(len(boxes), np.int32)
         for index, (x, y, w, h) in enumerate(boxes // 4):
-            # A pixel more on each side: sizes that four does not divide shift the reduced picture by one.
-            found[index] = groups[max(y - 1, 0) : y + h + 2, max(x - 1, 0) : x + w + 2].max()
+            found[index] = groups[y : y + h + 1, x : x + w + 1].max()
         return found
 
     h_group, v_group = group_of(h_boxes), group_of(v_boxes)
