@@ -37,12 +37,12 @@ def test_none_gives_an_empty_array() -> None:
     assert normalize_all([]).shape == (0, 28, 28)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 120), st.integers(1, 120), st.integers(3, 255))
 def test_any_bar_is_scaled_and_centred(height: int, width: int, ink: int) -> None:
     crop = normalize_ink(np.full((height, width), ink, np.uint8))
-    rows, columns = np.nonzero(crop > 60)
-    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (INNER_SIZE - 1, INNER_SIZE, INNER_SIZE + 1)
+    rows, columns = np.nonzero(crop)  # soft ends of a thin bar are faint, and are ink all the same
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (INNER_SIZE - 1, INNER_SIZE)
     assert abs(rows.mean() - 13.5) <= 1.1 and abs(columns.mean() - 13.5) <= 1.1
 
 
