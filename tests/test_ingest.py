@@ -18,6 +18,14 @@ from digitscan.ingest.pages import PageSelection, list_pages, load_page
 CONFIG = IngestConfig()
 
 
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}  # fmt: skip
+"""What to do to a page so that an orientation tag brings it back."""
+
+
 def load(path: Path, index: int = 0, config: IngestConfig = CONFIG) -> np.ndarray:
     return load_page(PageRef(str(path), index), config).image
 
@@ -120,14 +128,9 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied_once(tmp_path: Path, orientation: int) -> None:
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }  # fmt: skip
     stored = Image.fromarray(marked())
-    if orientation in undo:
-        stored = stored.transpose(undo[orientation])
+    if orientation in UNDO:
+        stored = stored.transpose(UNDO[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = tmp_path / "turned.jpg"
@@ -170,6 +173,19 @@ def test_tiff_pages_of_all_kinds(tmp_path: Path) -> None:
         assert image.shape == (40, width) and image[6, 6] < 60 and image[30, 40] > 200
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg", "group4"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiff_orientation_is_applied_once(tmp_path: Path, orientation: int, compression: str | None) -> None:
+    stored = Image.fromarray(marked()).convert("1" if compression == "group4" else "L")
+    if orientation in UNDO:
+        stored = stored.transpose(UNDO[orientation])
+    file = tmp_path / "turned.tif"
+    stored.save(file, compression=compression, tiffinfo={274: orientation})
+    image = load(file)
+    assert image.shape == (40, 60)
+    assert image[6, 6] < 60 and image[30, 50] > 200
+
+
 def pdf_of(images: list[np.ndarray], resolution: float = 100) -> bytes:
     stream = io.BytesIO()
     first, *rest = [Image.fromarray(i) for i in images]
@@ -203,6 +219,71 @@ def test_vector_pages_are_rasterized_with_and_without_poppler(
 ) -> None:
     file = tmp_path / "vector.pdf"
     file.write_bytes(VECTOR)
+    if not poppler:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    image = load(file)
+    assert abs(image.shape[0] - 300) <= 1 and abs(image.shape[1] - 600) <= 1
+    assert image[75, 150] < 10 and image[75, 450] > 245 and image[225, 150] > 245
+
+
+def image_pdf(
+    image: bytes, *, content: bytes = b"q 144 0 0 72 0 0 cm /I Do Q", more: bytes = b"", page: bytes = b""
+) -> bytes:
+    """A page of 144 x 72 points with one image object, 1 bit or 8 bits a pixel as its dictionary says."""
+    return (
+        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+        b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 144 72]/Contents 4 0 R/Resources<</XObject<</I 5 0 R>>>>"
+        + page + b">>endobj\n4 0 obj<</Length %d>>stream\n%s\nendstream endobj\n" % (len(content), content)
+        + image + more + b"trailer<</Root 1 0 R>>\n"
+    )  # fmt: skip
+
+
+def image_object(number: int, pixels: np.ndarray, entries: bytes) -> bytes:
+    data = pixels.tobytes()
+    height, width = pixels.shape[0], 600
+    return (
+        b"%d 0 obj<</Type/XObject/Subtype/Image/Width %d/Height %d%s/Length %d>>stream\n"
+        % (number, width, height, entries, len(data))
+        + data
+        + b"\nendstream endobj\n"
+    )
+
+
+GREY = b"/ColorSpace/DeviceGray/BitsPerComponent 8"
+
+
+def corner() -> np.ndarray:
+    """A page of 600 x 300 pixels, black in its top left quarter."""
+    page = np.full((300, 600), 255, np.uint8)
+    page[:150, :300] = 0
+    return page
+
+
+def pdf_pages() -> dict[str, bytes]:
+    bits = np.packbits(corner() == 0, axis=1)
+    mask = image_object(6, np.where(corner() == 0, 255, 0).astype(np.uint8), GREY)
+    stamp = (
+        b"6 0 obj<</Type/Annot/Subtype/Stamp/Rect[0 36 72 72]/F 4/AP<</N 7 0 R>>>>endobj\n"
+        b"7 0 obj<</Type/XObject/Subtype/Form/BBox[0 0 72 36]/Length 17>>stream\n0 g 0 0 72 36 re f\nendstream endobj\n"
+    )
+    white, black = np.full((300, 600), 255, np.uint8), np.zeros((300, 600), np.uint8)
+    return {
+        "plain": image_pdf(image_object(5, corner(), GREY)),
+        "inverted decode": image_pdf(image_object(5, 255 - corner(), GREY + b"/Decode[1 0]")),
+        "stencil": image_pdf(image_object(5, bits, b"/ImageMask true/BitsPerComponent 1/Decode[1 0]")),
+        "soft mask": image_pdf(image_object(5, black, GREY + b"/SMask 6 0 R"), more=mask),
+        "clip": image_pdf(image_object(5, black, GREY), content=b"q 0 36 72 36 re W n 144 0 0 72 0 0 cm /I Do Q"),
+        "stamp": image_pdf(image_object(5, white, GREY), more=stamp, page=b"/Annots[6 0 R]"),
+    }
+
+
+@pytest.mark.parametrize("kind", list(pdf_pages()))
+@pytest.mark.parametrize("poppler", [True, False])
+def test_one_image_pages_look_as_in_a_viewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, poppler: bool
+) -> None:
+    file = tmp_path / "page.pdf"
+    file.write_bytes(pdf_pages()[kind])
     if not poppler:
         monkeypatch.setattr(shutil, "which", lambda name: None)
     image = load(file)

@@ -65,6 +65,8 @@ def _lift(page: Any) -> tuple[GrayImage, float] | None:
     objects = list(page.get_objects(max_depth=1))
     if len(objects) != 1 or objects[0].type != raw.FPDF_PAGEOBJ_IMAGE or page.get_rotation() != 0:
         return None
+    if _has_visible_annotation(page):
+        return None
     image = objects[0]
     a, b, c, d, e, f = image.get_matrix().get()
     left, bottom, right, top = page.get_cropbox()
@@ -90,7 +92,34 @@ def _lift(page: Any) -> tuple[GrayImage, float] | None:
         gray = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2GRAY), np.uint8)
     else:
         return None
+    # Masks, soft masks, decode arrays and clips change what one sees: a lift must look like the page.
+    if not _looks_like(gray, page):
+        return None
     return gray, info.width / width * 72.0
+
+
+def _has_visible_annotation(page: Any) -> bool:
+    """Whether something is drawn over the page: a stamp, a form's entry, a comment. Links show nothing."""
+    import pypdfium2.raw as raw
+
+    for index in range(raw.FPDFPage_GetAnnotCount(page)):
+        annotation = raw.FPDFPage_GetAnnot(page, index)
+        kind = raw.FPDFAnnot_GetSubtype(annotation)
+        raw.FPDFPage_CloseAnnot(annotation)
+        if kind not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP):
+            return True
+    return False
+
+
+def _looks_like(gray: GrayImage, page: Any) -> bool:
+    """Whether a lifted scan agrees with a small rendering of its page, block by block."""
+    import cv2
+
+    rendered = _render(page, 72.0 * 160 / max(page.get_size()))
+    blocks = (12, 12)
+    seen = cv2.resize(rendered, blocks, interpolation=cv2.INTER_AREA)
+    lifted = cv2.resize(gray, blocks, interpolation=cv2.INTER_AREA)
+    return int(cv2.absdiff(seen, lifted).max()) < 64
 
 
 def _scale_for(page: Any, config: IngestConfig) -> float:

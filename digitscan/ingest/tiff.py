@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -41,17 +42,19 @@ def load(ref: PageRef, config: IngestConfig) -> RasterPage:
     IngestError
         If the frame is damaged or too large; the other frames of the file are not touched by that.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(ref.path) as image:
+            # From a stream, not a path: Pillow 13 maps uncompressed frames into memory with the sides of a
+            # turned frame exchanged, and gives noise. It applies the orientation tag itself.
+            with Path(ref.path).open("rb") as stream, Image.open(stream) as image:
                 image.seek(ref.page_index)
                 check_size(*image.size, config)
                 dpi = sane_dpi(image.info.get("dpi"))
                 image.load()
-                return RasterPage(ref, np.ascontiguousarray(to_gray(ImageOps.exif_transpose(image))), dpi)
+                return RasterPage(ref, np.ascontiguousarray(to_gray(image)), dpi)
     except IngestError:
         raise
     except (*_ERRORS, Image.DecompressionBombError) as error:

@@ -22,6 +22,7 @@ from digitscan.recognition.architectures import build
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
+from digitscan.training.handwriting import drawn_sources
 from digitscan.training.sources import GlyphSource, font_sources, load_mnist, load_sources
 from digitscan.training.synthesis import GlyphBank, synthesize
 
@@ -39,8 +40,10 @@ class TrainingConfig:
     name: str = "digitnet-local"
     epochs: int = 40
     epoch_samples: int = 60_000
-    raw_share: float = 0.2
+    raw_share: float = 0.1
     """Share of each epoch that is MNIST as published, only normalized."""
+    clean_share: float = 0.25
+    """Share of the drawn crops that are MNIST digits, warped but never put on paper."""
     reuse: int = 2
     """Epochs in which a synthetic crop is seen: drawing one costs as much as learning from it."""
     batch_size: int = 128
@@ -84,9 +87,9 @@ def _start_worker(data: Path | None) -> None:
     _bank = GlyphBank.of(_training_sources(data))
 
 
-def _draw(count: int, seed: int) -> tuple[Crops, NDArray[np.uint8]]:
+def _draw(count: int, seed: int, clean_share: float) -> tuple[Crops, NDArray[np.uint8]]:
     assert _bank is not None
-    return synthesize(_bank, count, seed)
+    return synthesize(_bank, count, seed, clean_share)
 
 
 def _training_sources(data: Path | None) -> list[GlyphSource]:
@@ -97,7 +100,7 @@ def _training_sources(data: Path | None) -> list[GlyphSource]:
             keep = len(source.glyphs) - HELD_OUT if len(source.glyphs) > 2 * HELD_OUT else len(source.glyphs)
             source = GlyphSource(source.name, source.glyphs[:keep], source.labels[:keep], source.weight, source.aspect)
         sources.append(source)
-    return [*sources, *font_sources()]
+    return [*sources, *font_sources(), *drawn_sources()]
 
 
 class SampleStream:
@@ -120,7 +123,8 @@ class SampleStream:
             chunk = 2000
             counts = [min(chunk, self._fresh - start) for start in range(0, self._fresh, chunk)]
             seeds = [self._config.seed * 1_000_003 + number * 1_009 + index for index in range(len(counts))]
-            self._pending[number] = [self._pool.submit(_draw, c, s) for c, s in zip(counts, seeds, strict=True)]
+            share = self._config.clean_share
+            self._pending[number] = [self._pool.submit(_draw, c, s, share) for c, s in zip(counts, seeds, strict=True)]
 
     def _part(self, number: int) -> tuple[Crops, NDArray[np.uint8]]:
         if number not in self._parts:

@@ -22,7 +22,7 @@ from digitscan.training.sources import Glyph, GlyphSource
 Rng = np.random.Generator
 Canvas = NDArray[np.float32]
 
-NEGATIVE_SHARE = 0.17
+NEGATIVE_SHARE = 0.18
 """Share of samples that are not a digit."""
 CUT_SHARE = 0.22
 """Share of samples that are digits cut free from touching neighbours."""
@@ -34,8 +34,9 @@ class GlyphBank:
 
     digits: list[GlyphSource]
     letters: GlyphSource
-    marks: GlyphSource
+    marks: list[GlyphSource]
     scripts: GlyphSource | None
+    clean: GlyphSource
 
     @classmethod
     def of(cls, sources: list[GlyphSource]) -> GlyphBank:
@@ -45,8 +46,9 @@ class GlyphBank:
         return cls(
             [source for source in sources if source.weight > 0 and source.glyphs],
             by_name.get("fonts-letters", empty),
-            by_name.get("fonts-marks", empty),
+            [source for source in sources if source.name.endswith("-marks") and source.glyphs],
             by_name.get("omniglot105_negatives"),
+            by_name.get("mnist-train", empty),
         )
 
 
@@ -157,37 +159,9 @@ def _digit(bank: GlyphBank, style: SheetStyle, rng: Rng, height: int | None = No
         aspect=source.aspect,
         strength=0.5 if printed else 1.0,
     )
-    if not printed:
-        if digit == 7 and rng.random() < 0.12:
-            _cross_seven(ink, rng)
-        elif digit == 9 and rng.random() < 0.06:  # written in one go from the stem, it looks like a P
-            ink = np.ascontiguousarray(ink[:, ::-1])
-        elif digit == 1 and rng.random() < 0.25:
-            ink = _flagged_one(height or style.height, style.slant, rng)
+    if not printed and digit == 7 and source.name.startswith("mnist") and rng.random() < 0.15:
+        _cross_seven(ink, rng)
     return Stroke(ink, digit)
-
-
-def _flagged_one(height: int, slant: float, rng: Rng) -> Canvas:
-    """The Continental one: a stem, a long upstroke before it, and now and then a foot."""
-    side = height + 12
-    canvas = np.zeros((side, side), np.float32)
-    pen = max(1, round(height * rng.uniform(0.05, 0.13)))
-    lean = float(np.clip(slant + rng.normal(0, 0.12), -0.3, 0.7)) * height
-    top = np.array([side / 2 + lean / 2 + rng.normal(0, 1), 6])
-    foot = np.array([side / 2 - lean / 2, side - 6])
-    reach = rng.uniform(0.12, 0.42) * height
-    drop = rng.uniform(0.15, 0.6) * height
-    bend = rng.normal(0, 0.04, 2) * height
-    start = top + (-reach, drop)
-    middle = (start + top) / 2 + bend
-    flag = np.array([start, middle, top])
-    stem = np.array([top, (top + foot) / 2 + rng.normal(0, 0.02, 2) * height, foot])
-    cv2.polylines(canvas, [flag.astype(np.int32), stem.astype(np.int32)], False, 1.0, pen, cv2.LINE_AA)
-    if rng.random() < 0.25:
-        half = rng.uniform(0.1, 0.25) * height
-        ends = [foot + (-half, rng.normal(0, 1)), foot + (half, rng.normal(0, 1))]
-        cv2.polylines(canvas, [np.array(ends).astype(np.int32)], False, 1.0, pen, cv2.LINE_AA)
-    return canvas
 
 
 def _cross_seven(ink: Canvas, rng: Rng) -> None:
@@ -304,6 +278,23 @@ def _halved(ink: Canvas, rng: Rng) -> Canvas:
     return ink[: int(h * cut)] if rng.random() < 0.5 else ink[int(h * cut) :]
 
 
+def _miscut(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Canvas:
+    """What wrong cuts through touching digits give: two halves, or a whole digit with half of its neighbour."""
+    left, right = _digit(bank, style, rng), _digit(bank, style, rng)
+    while left.label in (1, 4, 7, 9):  # their right side is a stem, which any eye takes for a one
+        left = _digit(bank, style, rng)
+    while right.label in (1, 4, 7):
+        right = _digit(bank, style, rng)
+    first, second = _trim(left.ink), _trim(right.ink)
+    touching = _beside(first, second, -round(style.height * rng.uniform(0.02, 0.12)))
+    seam = touching.shape[1] - second.shape[1]
+    start, stop = rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.7)
+    which = rng.integers(3)
+    begin = 0 if which == 1 else int(seam * start)
+    end = touching.shape[1] if which == 2 else int(seam + second.shape[1] * stop)
+    return touching[:, begin:end]
+
+
 def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
     """Something that is not one digit."""
     height = style.height
@@ -317,21 +308,23 @@ def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
             ink = np.rot90(ink, int(rng.integers(1, 4)))
     elif draw < 0.42 and bank.scripts is not None:
         ink = warp(_pick(bank.scripts, rng)[0], height, rng, **plain)  # type: ignore[arg-type]
-    elif draw < 0.50 and bank.marks.glyphs:
-        glyph, _ = _pick(bank.marks, rng)
+    elif draw < 0.52 and bank.marks:
+        glyph, _ = _pick(bank.marks[int(rng.integers(len(bank.marks)))], rng)
         ink = warp(glyph, max(8, int(height * rng.uniform(0.3, 1))), rng, **plain)  # type: ignore[arg-type]
-    elif draw < 0.66:  # two digits in one piece
+    elif draw < 0.62:  # two digits in one piece
         left, right = _digit(bank, style, rng), _digit(bank, style, rng)
         if left.label == right.label == 1:  # two ones that touch may well be an eleven or an H
             right = _digit(bank, style, rng)
         ink = _beside(_trim(left.ink), _trim(right.ink), -int(height * rng.uniform(0.0, 0.12)))
-    elif draw < 0.84:
+    elif draw < 0.76:
+        ink = _miscut(bank, style, rng)
+    elif draw < 0.88:
         whole = _digit(bank, style, rng)
         # Half a 0 or 1, and the stems of 4, 7 and 9, are ones to any eye.
         while whole.label in (0, 1, 4, 7, 9):
             whole = _digit(bank, style, rng)
         ink = _halved(whole.ink, rng)
-    elif draw < 0.90:  # a digit lying on its side, or upside down where that differs
+    elif draw < 0.93:  # a digit lying on its side, or upside down where that differs
         whole = _digit(bank, style, rng)
         while whole.label not in (2, 3, 4, 5, 7):
             whole = _digit(bank, style, rng)
@@ -478,20 +471,44 @@ def read_sheet(image: NDArray[np.uint8], strokes: list[Stroke], side: int) -> tu
         low = np.maximum(boxes[:, :2].min(axis=0), (left, top))
         high = np.minimum((boxes[:, :2] + boxes[:, 2:]).max(axis=0), (left + side, top + side))
         box = Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+        drawn = Box(*cv2.boundingRect((stroke.ink > 0.5).astype(np.uint8)))
+        # Ink that ran into the paper's pattern says nothing about the glyph.
+        if box.height > 1.5 * drawn.height + 2 or box.width > drawn.width + 0.5 * drawn.height + 2:
+            continue
         crops.append(normalize_ink(cut_out(ink, found.labels, [int(i) for i in ids], box)))
         labels.append(stroke.label)
     return np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE), np.array(labels, np.uint8)
 
 
-def synthesize(bank: GlyphBank, count: int, seed: int) -> tuple[Crops, NDArray[np.uint8]]:
-    """Make at least `count` labelled crops, deterministically from `seed`."""
+def clean_crops(source: GlyphSource, count: int, rng: Rng) -> tuple[Crops, NDArray[np.uint8]]:
+    """Warp digits a little and normalize them without paper between: as clean as the set they come from."""
+    crops, labels = [], []
+    for _ in range(count):
+        glyph, digit = _pick(source, rng)
+        ink = warp(
+            glyph, 20, rng, slant=0.0, threshold=float(rng.uniform(0.42, 0.58)), aspect=(0.88, 1.14), strength=0.7
+        )
+        crops.append(normalize_ink((ink * 255).astype(np.uint8)))
+        labels.append(digit)
+    return np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE), np.array(labels, np.uint8)
+
+
+def synthesize(bank: GlyphBank, count: int, seed: int, clean_share: float = 0.0) -> tuple[Crops, NDArray[np.uint8]]:
+    """Make `count` labelled crops, deterministically from `seed`.
+
+    Parameters
+    ----------
+    bank : GlyphBank
+    count : int
+    seed : int
+    clean_share : float
+        Share of the crops that are MNIST digits, warped but never put on paper.
+    """
     rng = np.random.default_rng(seed)
-    crops: list[Crops] = []
-    labels: list[NDArray[np.uint8]] = []
-    made = 0
+    clean = int(count * clean_share) if bank.clean.glyphs else 0
+    parts = [clean_crops(bank.clean, clean, rng)]
+    made = clean
     while made < count:
-        part, truth = read_sheet(*make_sheet(bank, rng))
-        crops.append(part)
-        labels.append(truth)
-        made += len(truth)
-    return np.concatenate(crops)[:count], np.concatenate(labels)[:count]
+        parts.append(read_sheet(*make_sheet(bank, rng)))
+        made += len(parts[-1][1])
+    return np.concatenate([crops for crops, _ in parts])[:count], np.concatenate([truth for _, truth in parts])[:count]
