@@ -506,9 +506,14 @@ def in_doubt(page: PreparedPage, result: PageResult, config: Config) -> bool:
         return False
     digits = [d.digit for r in result.readings for d in r.digits if d.confidence > 0.8]
     firm = sum(d in "347" for d in digits)
-    # A third of all digits are a 3, 4 or 7; and a page that is read leaves few marks of digit size unread.
-    whole = sum(1 for s in page.strings for e in s.edges if e.stop - e.start == 1 and not e.small)
-    return firm < 2 or firm < 0.12 * len(digits) or len(digits) < 0.25 * whole
+    lengths = [sum(1 for e in s.edges if e.stop - e.start == 1 and not e.small) for s in page.strings]
+    whole = sum(lengths)
+    # A third of all digits are a 3, 4 or 7. A page that is read leaves few marks of digit size unread; one that is
+    # full of words has them in lines, which fall apart on a page that lies on its side.
+    read = firm >= 2 and firm >= 0.12 * len(digits) and len(digits) >= 0.25 * whole
+    worded = firm >= 6 and firm >= 0.18 * len(digits) and sum(n for n in lengths if n >= 4) >= 0.8 * whole
+    plain = firm >= 20 and firm >= 0.25 * len(digits)
+    return not (read or worded or plain)
 
 
 def best_turn(
@@ -529,6 +534,8 @@ def best_turn(
         score = uprightness(result)
         if score > kept_score:
             kept, kept_score = result, score
+            if not in_doubt(tried, result, config):
+                break
     return kept
 
 

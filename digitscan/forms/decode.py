@@ -104,7 +104,7 @@ def best_paths(
     ----------
     LeCun, Bottou, Bengio, Haffner 1998, Proc. IEEE 86(11), section VI; n-best by keeping several paths a node.
     """
-    logs = np.log(np.maximum(posteriors, _FLOOR))
+    choices = _choices(edges, posteriors, height, reject_cost)
     ending: list[list[int]] = [[] for _ in range(pieces + 1)]
     for index, edge in enumerate(edges):
         ending[edge.stop].append(index)
@@ -116,7 +116,7 @@ def best_paths(
         for index in ending[node]:
             edge = edges[index]
             for previous in kept[edge.start]:
-                for digit, score in _choices(edge, logs[index], height, reject_cost):
+                for digit, score in choices[index]:
                     total = previous[0] + score
                     text = previous[1] + ("" if digit is None else str(digit))
                     if text not in rivals or total > rivals[text][0]:
@@ -125,23 +125,33 @@ def best_paths(
     return [_unwind(entry, posteriors) for entry in kept[pieces]]
 
 
-def _choices(edge: Edge, log: np.ndarray, height: float, reject_cost: float) -> list[tuple[int | None, float]]:
-    """What a segment may be, with scores: its two best digits, or none."""
-    weight = 1.0 + _PIECE_WEIGHT * (edge.stop - edge.start - 1)
-    shape = -_WIDE_COST * max(0.0, edge.box.width / max(height, 1.0) - 1.15) - 0.5 * _CUT_COST * edge.cuts
-    if edge.cuts:  # a stem cut from a letter looks like a one
-        log = log.copy()
-        log[1] -= _CUT_ONE_COST * edge.cuts
-    first, second = (int(d) for d in np.argsort(log[:NOT_A_DIGIT])[::-1][:2])
-    choices: list[tuple[int | None, float]] = [(first, float(log[first]) * weight + shape)]
-    if edge.small:
-        # A low mark is a point or a dash unless it looks very much like a digit.
-        return [(None, 0.0), (first, float(log[first]) * weight - 6.0)]
-    choices.append((second, float(log[second]) * weight + shape))
+def _choices(
+    edges: Sequence[Edge], posteriors: Posteriors, height: float, reject_cost: float
+) -> list[list[tuple[int | None, float]]]:
+    """What each segment may be, with scores: its two best digits, or none."""
+    if not edges:
+        return []
+    logs = np.log(np.maximum(posteriors, _FLOOR), dtype=np.float64)
+    cuts = np.array([edge.cuts for edge in edges], np.float64)
+    weight = 1.0 + _PIECE_WEIGHT * np.array([edge.stop - edge.start - 1 for edge in edges], np.float64)
+    wide = np.array([edge.box.width for edge in edges], np.float64) / max(height, 1.0)
+    high = np.array([edge.box.height for edge in edges], np.float64) / max(height, 1.0)
+    shape = -_WIDE_COST * np.maximum(0.0, wide - 1.15) - 0.5 * _CUT_COST * cuts
+    digit_logs = logs[:, :NOT_A_DIGIT].copy()
+    digit_logs[:, 1] -= _CUT_ONE_COST * cuts  # a stem cut from a letter looks like a one
+    ranked = np.argsort(digit_logs, axis=1)[:, :-3:-1]
+    scores = np.take_along_axis(digit_logs, ranked, axis=1) * weight[:, None]
     # Marks are lower than digits: what is low is given up more easily, what was several pieces less so.
-    stature = float(np.clip((edge.box.height / max(height, 1.0) - _MARK_HEIGHT) / 0.4, 0.0, 1.0))
+    stature = np.clip((high - _MARK_HEIGHT) / 0.4, 0.0, 1.0)
     cost = reject_cost * (_LOW_SHARE + (1 - _LOW_SHARE) * stature) * weight
-    choices.append((None, float(log[NOT_A_DIGIT]) * weight - cost - 0.5 * _CUT_COST * edge.cuts))
+    none = logs[:, NOT_A_DIGIT] * weight - cost - 0.5 * _CUT_COST * cuts
+    choices: list[list[tuple[int | None, float]]] = []
+    rows = zip(edges, ranked.tolist(), scores.tolist(), shape.tolist(), none.tolist(), strict=True)
+    for edge, (first, second), (best, next_best), form, rejected in rows:
+        if edge.small:  # a low mark is a point or a dash unless it looks very much like a digit
+            choices.append([(None, 0.0), (first, best - 6.0)])
+        else:
+            choices.append([(first, best + form), (second, next_best + form), (None, rejected)])
     return choices
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import GrayImage, Ink, Mask
+from digitscan.imaging.reduce import shrink_by
 
 Method = Literal["adaptive", "otsu", "sauvola"]
 
@@ -64,15 +65,20 @@ def paper_level(image: GrayImage, window: int) -> GrayImage:
     shrink = int(np.clip(window // 12, 1, 8))
     small = image
     if shrink > 1:
-        size = (max(1, width // shrink), max(1, height // shrink))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        # What is left over at the right and below is narrower than a block, and takes its neighbour's paper.
+        small = shrink_by(image, shrink)
     side = max(3, window // shrink) | 1
     kernel = np.ones((side, side), np.uint8)
     # A light blur first: the closing takes maxima, and single bright noise pixels would lift the paper.
     closed = cv2.morphologyEx(cv2.blur(small, (3, 3)), cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     smooth = cv2.blur(closed, (side, side), borderType=cv2.BORDER_REPLICATE)
     if shrink > 1:
-        smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR)
+        across, down = smooth.shape[1] * shrink, smooth.shape[0] * shrink
+        smooth = cv2.resize(smooth, (across, down), interpolation=cv2.INTER_LINEAR)
+        if (down, across) != (height, width):
+            smooth = cv2.copyMakeBorder(
+                smooth, 0, max(height - down, 0), 0, max(width - across, 0), cv2.BORDER_REPLICATE
+            )[:height, :width]
     return np.asarray(smooth, dtype=np.uint8)
 
 
@@ -188,8 +194,11 @@ def _with_faint_strokes(strong: NDArray[np.uint8], faint: NDArray[np.uint8]) -> 
     alone = cv2.bitwise_and(faint, cv2.bitwise_not(near))
     if cv2.countNonZero(alone) < 40:
         return np.asarray(solid, np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(faint, connectivity=8)
     # A whole page of faint texture is paper, not writing.
+    try:
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(faint, connectivity=8, ltype=cv2.CV_16U)
+    except cv2.error:  # more components than short labels can name
+        return np.asarray(solid, np.uint8)
     if count > 20_000:
         return np.asarray(solid, np.uint8)
     strong_pixels = np.bincount(labels[solid > 0], minlength=count)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import Ink, Mask, Transform
+from digitscan.imaging.reduce import shrink_by
 
 MAX_SKEW_DEGREES = 15.0
 NEGLIGIBLE_DEGREES = 0.12
@@ -21,8 +22,7 @@ def _points(mask: Mask) -> NDArray[np.float32]:
     shrink = max(1, round(max(mask.shape) / _REDUCED))
     pixels = mask.view(np.uint8)
     if shrink > 1:
-        size = (max(1, mask.shape[1] // shrink), max(1, mask.shape[0] // shrink))
-        pixels = (cv2.resize(pixels * np.uint8(255), size, interpolation=cv2.INTER_AREA) > 60).astype(np.uint8)
+        pixels = (shrink_by(pixels * np.uint8(255), shrink) > 60).astype(np.uint8)
     # The lower edge of ink says more about a row than its bulk, and large dark areas become outlines.
     below = np.zeros_like(pixels)
     below[:-1] = pixels[1:]

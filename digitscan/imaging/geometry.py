@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import GrayImage, Transform
 from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.reduce import shrink_by
 
 _SMALL = 900
 """Long side in pixels at which outlines are searched."""
@@ -157,8 +158,8 @@ def flatten_photo(image: GrayImage, min_perspective_degrees: float = 1.2) -> tup
     shrink = max(1, round(max(height, width) / _SMALL))  # whole factors are averaged fast
     if max(height, width) < 300:
         return None
-    small = cv2.resize(image, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA)
-    quads = _frame_quads(np.asarray(small, np.uint8)) or _sheet_quads(np.asarray(small, np.uint8))
+    small = shrink_by(image, shrink)
+    quads = _frame_quads(small) or _sheet_quads(small)
     if not quads:
         return None
     quad = (quads[0] + 0.5) * shrink

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import Box, Ink, Mask
 from digitscan.imaging.binarize import MIN_CONTRAST, InkLevels
+from digitscan.imaging.reduce import shrink_by
 
 Pixels = NDArray[np.uint8]
 
@@ -189,7 +190,7 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
     both = cv2.bitwise_or(across, down) * np.uint8(255)
     if height % 4 or width % 4:
         both = cv2.copyMakeBorder(both, 0, -height % 4, 0, -width % 4, cv2.BORDER_CONSTANT, value=0)
-    small = cv2.resize(both, (both.shape[1] // 4, both.shape[0] // 4), interpolation=cv2.INTER_AREA)
+    small = shrink_by(np.asarray(both, np.uint8), 4)
     count, groups, stats, _ = cv2.connectedComponentsWithStats((small > 0).view(np.uint8), connectivity=8)
 
     def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:

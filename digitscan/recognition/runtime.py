@@ -104,7 +104,8 @@ class Classifier:
         count = len(crops)
         # Batches are padded to few distinct sizes, so that kernels are chosen once and results do not
         # depend on how crops were grouped.
-        size = next((s for s in (32, 64, 128, 256, 384, 512) if s >= count), -(-count // 512) * 512)
+        step = 32 if count <= 32 else 64 if count <= 512 else 512
+        size = -(-count // step) * step
         batch = np.zeros((size, CROP_SIZE, CROP_SIZE, 1), np.float32)
         batch[:count, :, :, 0] = crops
         batch *= np.float32(1 / 255)
