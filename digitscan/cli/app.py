@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli import doctor, models, predict, process, segment, train
+from digitscan.cli import data, doctor, models, predict, process, segment, train
 from digitscan.core.version import __version__
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ app.command("predict")(predict.predict)
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

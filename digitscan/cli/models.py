@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,9 +31,12 @@ def list_models() -> None:
             accuracy = "\n".join(f"{key} {value:.4f}" for key, value in card.accuracy.items())
             table.add_row(name, card.architecture, f"{card.parameters:,}", accuracy, str(folder))
         console.print(table)
-        table = Table("architecture", "what it is", "source", title="Architectures", title_justify="left")
+        table = Table(
+            "architecture", "what it is", "source", "MNIST, as published", title="Architectures", title_justify="left"
+        )
         for arch in ARCHITECTURES.values():
-            table.add_row(arch.id, arch.summary, arch.source)
+            stated = f"{arch.published_accuracy:.2%}" if arch.published_accuracy else "-"
+            table.add_row(arch.id, arch.summary, arch.source, stated)
         console.print(table)
 
 
@@ -46,3 +50,40 @@ def show_model(model: Annotated[str, typer.Argument(help="Model id or folder; em
 
         card = read_card(locate(model))
         typer.echo(msgspec.json.format(msgspec.json.encode(card), indent=2).decode())
+
+
+@app.command("export")
+def export_model(
+    out: Annotated[Path, typer.Argument(help="File to write: .keras, or .h5 for older tools.")],
+    model: Annotated[str, typer.Option(help="Model id or folder; the default when not given.")] = "",
+) -> None:
+    """Write a model's network as one .keras or .h5 file, for other programs that use Keras.
+
+    [bold]Example[/]
+
+      digitscan models export digitnet.h5
+    """
+    with teaching_errors():
+        from digitscan.recognition.portable import export_network
+
+        export_network(model, out)
+        typer.echo(f"{out}: input (N, 28, 28, 1) float32, 0 paper to 1 ink")
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="A Keras network, .keras or .h5: (28, 28, 1) in, 10 or 11 classes out.")],
+    name: Annotated[str, typer.Option(help="Id of the new model.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder that gets the model's folder.")] = Path("runs"),
+) -> None:
+    """Make a model that digitscan can read with from a Keras file.
+
+    [bold]Example[/]
+
+      digitscan models import mine.h5 && digitscan process scans/ --model runs/mine
+    """
+    with teaching_errors():
+        from digitscan.recognition.portable import import_network
+
+        card = import_network(file, out, name or file.stem)
+        typer.echo(f"{out / card.id}: {card.parameters:,} parameters, {len(card.classes)} classes")

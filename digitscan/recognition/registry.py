@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from digitscan.core.errors import ModelError
-from digitscan.core.types import CLASS_COUNT, CROP_SIZE, ModelInfo
+from digitscan.core.types import CLASS_COUNT, CROP_SIZE, NOT_A_DIGIT, ModelInfo
 from digitscan.recognition.normalize import NORMALIZATION_VERSION
 
 DEFAULT_MODEL = "digitnet-1"
@@ -35,7 +35,7 @@ class ModelCard(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     normalization_version : int
         Of `digitscan.recognition.normalize`.
     classes : tuple of str
-        Names of the posteriors' columns.
+        Names of the network's outputs: the ten digits, and not-a-digit where it knows that class.
     parameters : int
         Trainable and fixed numbers in the network.
     temperature : float
@@ -136,9 +136,11 @@ def read_card(folder: Path) -> ModelCard:
             f"this digitscan makes {NORMALIZATION_VERSION}",
             remedy="train it again with `digitscan train`",
         )
-    if card.input_shape != (CROP_SIZE, CROP_SIZE, 1) or card.polarity != "ink-high" or len(card.classes) != CLASS_COUNT:
+    fits = card.input_shape == (CROP_SIZE, CROP_SIZE, 1) and card.polarity == "ink-high"
+    if not fits or len(card.classes) not in (NOT_A_DIGIT, CLASS_COUNT):
         raise ModelError(
-            f"model {card.id} does not take 28x28 ink-high crops of {CLASS_COUNT} classes", remedy="use another model"
+            f"model {card.id} does not take 28x28 ink-high crops of ten digits, with or without not-a-digit",
+            remedy="use another model",
         )
     return card
 

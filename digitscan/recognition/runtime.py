@@ -82,7 +82,8 @@ class Classifier:
         Returns
         -------
         (N, 11) float32
-            Rows sum to 1; column 10 is not-a-digit. Tempered by the card's temperature.
+            Rows sum to 1; column 10 is not-a-digit, 0 for networks that know digits only. Tempered by the
+            card's temperature.
         """
         if crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE) or crops.dtype != np.uint8:
             raise ValueError(f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}) uint8, not {crops.shape} {crops.dtype}")
@@ -91,12 +92,13 @@ class Classifier:
         while start < len(crops):
             stop = min(start + self.batch_size, len(crops))
             try:
-                out[start:stop] = self._run(crops[start:stop])
+                part = self._run(crops[start:stop])
             except Exception as error:
                 if not _out_of_memory(error) or self.batch_size <= 16:
                     raise
                 self.batch_size //= 2  # back off for good: the next batch would fail as well
                 continue
+            out[start:stop, : part.shape[1]] = part
             start = stop
         return out
 

@@ -1,73 +1,56 @@
-"""Train a network from a stream of synthetic crops: read it from top to bottom."""
+"""Train a network from a stream of crops: read it from top to bottom."""
 
 from __future__ import annotations
 
+import csv
 import datetime
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from digitscan.core.errors import DataError, ModelError, OutputError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops
-from digitscan.recognition.architectures import build
+from digitscan.recognition.architectures import architecture, build
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
-from digitscan.training.handwriting import drawn_sources
-from digitscan.training.sources import GlyphSource, font_sources, load_mnist, load_sources
-from digitscan.training.synthesis import GlyphBank, synthesize
+from digitscan.training.precision import choose_precision
+from digitscan.training.recipes import TrainingConfig
+from digitscan.training.sources import load_mnist
+from digitscan.training.stream import (
+    FileStream,
+    Labels,
+    SampleStream,
+    Stream,
+    batches,
+    training_sources,
+    validation_rows,
+)
 
 CHECKPOINT = "checkpoint.keras"
+BEST = "best.keras"
 STATE = "state.json"
-HELD_OUT = 5000
-"""The last digits of MNIST's training file, kept for validation. The test file trains and tunes nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingConfig:
-    """Everything that makes a run; saved in the model's card."""
-
-    arch: str = "digitnet"
-    name: str = "digitnet-local"
-    epochs: int = 40
-    epoch_samples: int = 60_000
-    raw_share: float = 0.1
-    """Share of each epoch that is MNIST as published, only normalized."""
-    clean_share: float = 0.25
-    """Share of the drawn crops that are MNIST digits, warped but never put on paper."""
-    reuse: int = 2
-    """Epochs in which a synthetic crop is seen: drawing one costs as much as learning from it."""
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.02
-    averaging: float = 0.999
-    """Momentum of the weight average that is kept at the end."""
-    time_budget_s: float = 0.0
-    """Stop after about this long, with the learning rate brought down in time; 0 means no limit."""
-    seed: int = 1
-    start_from: str = ""
-    """Model id or folder whose weights the run starts from; empty starts from nothing."""
+LOG = "log.csv"
+"""Beside the model: one line an epoch, for learning curves."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """What a caller may show after an epoch."""
+    """What is known after an epoch."""
 
     epoch: int
     epochs: int
     loss: float
     accuracy: float
+    validation_loss: float
     validation_accuracy: float
+    learning_rate: float
     elapsed_s: float
     remaining_s: float
 
@@ -75,87 +58,6 @@ class EpochReport:
 Progress = Callable[[EpochReport], None]
 BatchProgress = Callable[[float], None]
 """Called after each batch with the share of the whole run that is done, 0 to 1."""
-
-_bank: GlyphBank | None = None
-
-
-def _start_worker(data: Path | None) -> None:
-    global _bank
-    import cv2
-
-    cv2.setNumThreads(1)
-    _bank = GlyphBank.of(_training_sources(data))
-
-
-def _draw(count: int, seed: int, clean_share: float) -> tuple[Crops, NDArray[np.uint8]]:
-    assert _bank is not None
-    return synthesize(_bank, count, seed, clean_share)
-
-
-def _training_sources(data: Path | None) -> list[GlyphSource]:
-    """All sources, MNIST without the digits held out for validation."""
-    sources = []
-    for source in load_sources(data):
-        if source.name == "mnist-train":
-            keep = len(source.glyphs) - HELD_OUT if len(source.glyphs) > 2 * HELD_OUT else len(source.glyphs)
-            source = GlyphSource(source.name, source.glyphs[:keep], source.labels[:keep], source.weight, source.aspect)
-        sources.append(source)
-    return [*sources, *font_sources(), *drawn_sources()]
-
-
-class SampleStream:
-    """Epochs of crops; the next epoch is drawn by another process while this one is learned.
-
-    The samples of an epoch depend on the seed and the epoch's number alone, never on timing.
-    """
-
-    def __init__(self, config: TrainingConfig, data: Path | None, raw: tuple[Crops, NDArray[np.uint8]]) -> None:
-        self._config = config
-        self._raw = raw
-        self._fresh = int(config.epoch_samples * (1 - config.raw_share)) // config.reuse
-        self._parts: dict[int, tuple[Crops, NDArray[np.uint8]]] = {}
-        self._pending: dict[int, list[Future[tuple[Crops, NDArray[np.uint8]]]]] = {}
-        # spawn: forking a process that holds TensorFlow hangs.
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_start_worker, initargs=(data,))
-
-    def _request(self, number: int) -> None:
-        if number not in self._pending and number not in self._parts:
-            chunk = 2000
-            counts = [min(chunk, self._fresh - start) for start in range(0, self._fresh, chunk)]
-            seeds = [self._config.seed * 1_000_003 + number * 1_009 + index for index in range(len(counts))]
-            share = self._config.clean_share
-            self._pending[number] = [self._pool.submit(_draw, c, s, share) for c, s in zip(counts, seeds, strict=True)]
-
-    def _part(self, number: int) -> tuple[Crops, NDArray[np.uint8]]:
-        if number not in self._parts:
-            self._request(number)
-            drawn = [future.result() for future in self._pending.pop(number)]
-            self._parts[number] = np.concatenate([d[0] for d in drawn]), np.concatenate([d[1] for d in drawn])
-        return self._parts[number]
-
-    def epoch(self, number: int) -> tuple[Crops, NDArray[np.uint8]]:
-        """Shuffled crops and labels of epoch `number` (0-based)."""
-        parts = [self._part(number + offset) for offset in range(self._config.reuse)]
-        self._request(number + self._config.reuse)
-        self._parts.pop(number, None)
-        rng = np.random.default_rng((self._config.seed, number))
-        count = self._config.epoch_samples - self._fresh * self._config.reuse
-        chosen = rng.integers(len(self._raw[1]), size=count)
-        crops = np.concatenate([*(p[0] for p in parts), self._raw[0][chosen]])
-        labels = np.concatenate([*(p[1] for p in parts), self._raw[1][chosen]])
-        order = rng.permutation(len(labels))
-        return crops[order], labels[order]
-
-    def close(self) -> None:
-        """Stop the drawing process."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _batches(
-    crops: Crops, labels: NDArray[np.uint8], size: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    for start in range(0, len(labels) - size + 1, size):
-        yield crops[start : start + size, :, :, None].astype(np.float32) / 255.0, labels[start : start + size]
 
 
 def schedule(progress: float, peak: float) -> float:
@@ -166,9 +68,24 @@ def schedule(progress: float, peak: float) -> float:
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(turn, 1.0))))
 
 
-def _accuracy(network: Any, crops: Crops, labels: NDArray[np.uint8]) -> float:
+def _optimizer(config: TrainingConfig) -> Any:
+    import keras
+
+    average = {"use_ema": True, "ema_momentum": config.averaging} if config.averaging else {}
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(config.learning_rate, momentum=config.momentum, **average)
+    if config.optimizer == "adamw":
+        return keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, **average)
+    kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[config.optimizer]
+    return kind(config.learning_rate, **average)
+
+
+def _measure(network: Any, crops: Crops, labels: Labels) -> tuple[float, float]:
+    """Cross-entropy in nats and accuracy."""
     inputs = crops[:, :, :, None].astype(np.float32) / 255.0
-    return float((network.predict(inputs, batch_size=512, verbose=0).argmax(1) == labels).mean())
+    posteriors = np.asarray(network.predict(inputs, batch_size=512, verbose=0))
+    own = posteriors[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(own, 1e-7)).mean()), float((posteriors.argmax(1) == labels).mean())
 
 
 def train(
@@ -176,91 +93,238 @@ def train(
     out: Path,
     *,
     data: Path | None = None,
+    own: Sequence[str] = (),
     resume: bool = False,
+    tensorboard: bool = False,
     on_epoch: Progress | None = None,
     on_batch: BatchProgress | None = None,
 ) -> ModelCard:
-    """Train a network and write ``out/<name>/model.keras`` with its card.
+    """Train a network and write ``out/<name>/model.keras`` with its card and its learning curve.
 
     A checkpoint is written after every epoch into ``out/<name>/``; with `resume` a killed run goes on there.
     Ctrl-C ends the run and keeps the weights so far.
 
+    Parameters
+    ----------
+    config : TrainingConfig
+    out : Path
+        Gets the model's folder.
+    data : Path, optional
+        Where MNIST and the sets beside it are; found as `load_mnist` does if not given.
+    own : sequence of str
+        Further sources, each ``PATH`` or ``PATH=WEIGHT``, as `digitscan.training.loaders.load_own` takes them.
+        The default recipe only.
+    resume : bool
+    tensorboard : bool
+        Write TensorBoard's event files as well.
+    on_epoch, on_batch : callable, optional
+
     Raises
     ------
     DataError
-        If MNIST cannot be found, or the loss stops being a number.
+        If data is missing or broken, or the loss stops being a number.
     OutputError
-        If a checkpoint cannot be written.
+        If a checkpoint cannot be written; the last one is kept.
     """
     quiet_tensorflow()
+    architecture(config.arch)
     images, truth = load_mnist("train", data)
-    usable = len(truth) - HELD_OUT if len(truth) > 2 * HELD_OUT else len(truth)
-    raw = normalize_all(list(images[:usable])), truth[:usable]
-    validation = (normalize_all(list(images[usable:])), truth[usable:]) if usable < len(truth) else raw
+    rows = validation_rows(len(truth), config)
+    raw = normalize_all([image for image, held in zip(images, rows, strict=True) if not held]), truth[~rows]
+    validation = normalize_all([image for image, held in zip(images, rows, strict=True) if held]), truth[rows]
 
     import keras
 
+    published = config.recipe == "published"
+    classes = architecture(config.arch).published_classes if published else CLASS_COUNT
     folder = out / config.name
     keras.utils.set_random_seed(config.seed)
-    network = build(config.arch)
-    if config.start_from:
-        network.set_weights(load_network(config.start_from, config.arch).get_weights())
-    optimizer = keras.optimizers.AdamW(
-        config.learning_rate,
-        weight_decay=config.weight_decay,
-        use_ema=True,
-        ema_momentum=config.averaging,
+    keras.mixed_precision.set_dtype_policy(choose_precision(config.precision))
+    try:
+        network = build(config.arch, classes)
+        if config.start_from:
+            network.set_weights(load_network(config.start_from, config.arch).get_weights())
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+        network.compile(_optimizer(config), loss, metrics=["accuracy"])
+        history = _History(folder, tensorboard)
+        first, spent = 0, 0.0
+        if resume and (folder / STATE).is_file():
+            state = json.loads((folder / STATE).read_text())
+            network = keras.saving.load_model(folder / CHECKPOINT)
+            first, spent = int(state["epoch"]), float(state["elapsed_s"])
+            history.reload()
+        # Everything that can be wrong with the data is said before the first epoch, by this process.
+        origin = training_sources(config, data, own) if not published else None
+        stream: Stream = FileStream(config, raw) if published else SampleStream(config, data, raw, own)
+        try:
+            done = _loop(
+                network,
+                config,
+                stream,
+                validation,
+                folder,
+                history,
+                first,
+                time.monotonic() - spent,
+                on_epoch,
+                on_batch,
+            )
+        finally:
+            stream.close()
+        network.optimizer.finalize_variable_values(network.trainable_variables)
+        if config.patience and (folder / BEST).is_file():
+            network = keras.saving.load_model(folder / BEST)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    sets = (
+        [{"name": "mnist-train", "glyphs": len(raw[1]), "weight": 1.0}]
+        if origin is None
+        else [{"name": s.name, "glyphs": len(s.glyphs), "weight": s.weight} for s in origin if s.glyphs]
     )
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-    network.compile(optimizer, loss, metrics=["accuracy"])
-    first, spent = 0, 0.0
-    if resume and (folder / STATE).is_file():
-        state = json.loads((folder / STATE).read_text())
-        network = keras.saving.load_model(folder / CHECKPOINT)
-        optimizer = network.optimizer
-        first, spent = int(state["epoch"]), float(state["elapsed_s"])
-    stream = SampleStream(config, data, raw)
-    started = time.monotonic() - spent
-    reached = float("nan")
-    one_hot = np.eye(CLASS_COUNT, dtype=np.float32)
-    epoch = first
+    return _finish(network, config, folder, validation, done, history, sets)
+
+
+def _loop(
+    network: Any,
+    config: TrainingConfig,
+    stream: Stream,
+    validation: tuple[Crops, Labels],
+    folder: Path,
+    history: _History,
+    first: int,
+    started: float,
+    on_epoch: Progress | None,
+    on_batch: BatchProgress | None,
+) -> int:
+    """All epochs; gives how many were done. Ctrl-C ends them early: what was learned so far is worth keeping."""
+    one_hot = np.eye(network.output_shape[-1], dtype=np.float32)
+    rate = config.learning_rate
+    done = first
     try:
         for epoch in range(first, config.epochs):
             crops, labels = stream.epoch(epoch)
-            steps = len(labels) // config.batch_size
+            steps = max(len(labels) // config.batch_size, 1)
             network.reset_metrics()
             logs: dict[str, float] = {}
             progress = 0.0
-            for step, (batch, target) in enumerate(_batches(crops, labels, config.batch_size)):
+            for step, (batch, target) in enumerate(batches(crops, labels, min(config.batch_size, len(labels)))):
                 progress = (epoch + step / steps) / config.epochs
                 if config.time_budget_s:
                     progress = max(progress, (time.monotonic() - started) / config.time_budget_s)
-                optimizer.learning_rate.assign(schedule(progress, config.learning_rate))
+                if config.schedule == "cosine":
+                    rate = schedule(progress, config.learning_rate)
+                network.optimizer.learning_rate.assign(rate)
                 logs = network.train_on_batch(batch, one_hot[target], return_dict=True)
                 if on_batch is not None and step % 10 == 0:
                     on_batch(min(progress, 1.0))
                 if step % 100 == 0 and not math.isfinite(float(logs["loss"])):
                     raise DataError(
                         f"the loss is {logs['loss']} in epoch {epoch + 1}",
-                        remedy="lower --learning-rate; the last checkpoint is kept",
+                        remedy=f"lower --learning-rate; the weights of epoch {done} are in {folder / CHECKPOINT}",
                     )
                 if progress >= 1.0:
                     break
+            done = epoch + 1
             elapsed = time.monotonic() - started
-            _checkpoint(network, folder, epoch + 1, elapsed)
-            reached = _accuracy(network, *validation)
+            _checkpoint(network, folder, done, elapsed)
+            loss, accuracy = _measure(network, *validation)
+            remaining = max(elapsed / max(done / config.epochs, progress) - elapsed, 0.0)
+            report = EpochReport(
+                done,
+                config.epochs,
+                float(logs["loss"]),
+                float(logs["accuracy"]),
+                loss,
+                accuracy,
+                rate,
+                elapsed,
+                remaining,
+            )
+            history.add(report)
             if on_epoch is not None:
-                remaining = elapsed / max((epoch + 1) / config.epochs, progress) - elapsed
-                report = (float(logs["loss"]), float(logs["accuracy"]), reached, elapsed, remaining)
-                on_epoch(EpochReport(epoch + 1, config.epochs, *report))
-            if progress >= 1.0:
+                on_epoch(report)
+            best = history.best_epoch()
+            if config.patience and best == done:
+                (folder / CHECKPOINT).replace(folder / BEST)
+                _checkpoint(network, folder, done, elapsed)
+            if config.schedule == "plateau" and done - best >= 3:  # Keras' ReduceLROnPlateau, patience 3, factor 0.5
+                rate = max(rate * 0.5, 1e-5)
+            if progress >= 1.0 or (config.patience and done - best >= config.patience):
                 break
     except KeyboardInterrupt:
-        pass  # what was learned so far is worth keeping
-    finally:
-        stream.close()
-    optimizer.finalize_variable_values(network.trainable_variables)
-    return _finish(network, config, folder, validation, epoch + 1, time.monotonic() - started, data)
+        pass
+    return done
+
+
+class _History:
+    """The learning curve: kept, and written after every epoch."""
+
+    def __init__(self, folder: Path, tensorboard: bool) -> None:
+        self.reports: list[EpochReport] = []
+        self._folder = folder
+        self._writer: Any = None
+        if tensorboard:
+            import tensorflow as tf
+
+            self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+    def reload(self) -> None:
+        """Take up the curve of a run that was stopped."""
+        self.reports = read_log(self._folder)
+
+    def add(self, report: EpochReport) -> None:
+        """Keep a report and write the curve."""
+        self.reports.append(report)
+        with (self._folder / LOG).open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(field.name for field in fields(EpochReport))
+            writer.writerows(astuple(r) for r in self.reports)
+        if self._writer is not None:
+            import tensorflow as tf
+
+            with self._writer.as_default(step=report.epoch):
+                for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+                    tf.summary.scalar(name, getattr(report, name))
+
+    def best_epoch(self) -> int:
+        """The epoch, 1-based, with the best validation accuracy."""
+        return max(self.reports, key=lambda r: r.validation_accuracy).epoch
+
+
+def read_log(folder: Path) -> list[EpochReport]:
+    """The learning curve of a model; empty where it has none."""
+    if not (folder / LOG).is_file():
+        return []
+    with (folder / LOG).open(newline="") as stream:
+        return [
+            EpochReport(int(row["epoch"]), int(row["epochs"]), *(float(row[f.name]) for f in fields(EpochReport)[2:]))
+            for row in csv.DictReader(stream)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldsResult:
+    """Validation accuracy of each fold, and their mean and sample standard deviation."""
+
+    accuracies: tuple[float, ...]
+    mean: float
+    deviation: float
+
+
+def cross_validate(config: TrainingConfig, folds: int, out: Path, **options: Any) -> FoldsResult:
+    """k-fold: train `folds` networks, each validated with another part of MNIST's training file.
+
+    Every fold is a model of its own in ``out/<name>-fold<k>/`` with its curve; the summary is ``<name>-folds.json``.
+    """
+    accuracies = []
+    for fold in range(folds):
+        named = replace(config, name=f"{config.name}-fold{fold + 1}", fold=fold, folds=folds)
+        train(named, out, **options)
+        accuracies.append(read_log(out / named.name)[-1].validation_accuracy)
+    deviation = float(np.std(accuracies, ddof=1)) if folds > 1 else 0.0
+    result = FoldsResult(tuple(accuracies), float(np.mean(accuracies)), deviation)
+    (out / f"{config.name}-folds.json").write_text(json.dumps(asdict(result), indent=2) + "\n")
+    return result
 
 
 def load_network(model: str, arch: str) -> Any:
@@ -300,16 +364,17 @@ def _finish(
     network: Any,
     config: TrainingConfig,
     folder: Path,
-    validation: tuple[Crops, NDArray[np.uint8]],
+    validation: tuple[Crops, Labels],
     epochs: int,
-    elapsed_s: float,
-    data: Path | None,
+    history: _History,
+    sets: list[dict[str, Any]],
 ) -> ModelCard:
     import keras
 
     from digitscan.core.version import __version__
 
-    bare = build(config.arch)
+    classes = network.output_shape[-1]
+    bare = build(config.arch, classes)
     bare.set_weights(network.get_weights())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -318,7 +383,6 @@ def _finish(
         raise OutputError(
             f"cannot write the model in {folder}: {error}", remedy="free some space and use --resume"
         ) from error
-    sources = _training_sources(data)
     card = ModelCard(
         id=config.name,
         architecture=config.arch,
@@ -326,21 +390,21 @@ def _finish(
         input_shape=(CROP_SIZE, CROP_SIZE, 1),
         polarity="ink-high",
         normalization_version=NORMALIZATION_VERSION,
-        classes=(*map(str, range(10)), "not-a-digit"),
+        classes=(*map(str, range(10)), "not-a-digit")[:classes],
         parameters=bare.count_params(),
         digitscan=__version__,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        data=[{"name": s.name, "glyphs": len(s.glyphs), "weight": s.weight} for s in sources if s.glyphs],
+        data=sets,
         training={
             **asdict(config),
             "epochs_done": epochs,
-            "elapsed_s": round(elapsed_s),
+            "elapsed_s": round(history.reports[-1].elapsed_s) if history.reports else 0,
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
         },
-        accuracy={f"mnist-train-last-{len(validation[1])}": round(_accuracy(bare, *validation), 5)},
+        accuracy={f"mnist-train-held-out-{len(validation[1])}": round(_measure(bare, *validation)[1], 5)},
     )
     write_card(folder, card)
-    (folder / STATE).unlink(missing_ok=True)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for leftover in (STATE, CHECKPOINT, BEST):
+        (folder / leftover).unlink(missing_ok=True)
     return card

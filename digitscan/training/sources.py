@@ -54,6 +54,13 @@ class GlyphSource:
     weight: float
     aspect: tuple[float, float] = (0.85, 1.15)
 
+    def only(self, rows: NDArray[np.bool_]) -> GlyphSource:
+        """The same source with some of its glyphs: `rows` is (N,) bool."""
+        if rows.all():
+            return self
+        chosen = np.flatnonzero(rows)
+        return GlyphSource(self.name, [self.glyphs[k] for k in chosen], self.labels[chosen], self.weight, self.aspect)
+
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, plain or gzipped.

@@ -43,10 +43,14 @@ class GlyphBank:
         """Sort sources into roles by what they hold."""
         empty = GlyphSource("none", [], np.zeros(0, np.uint8), 0.0)
         by_name = {source.name: source for source in sources}
+        drawn = [source for source in sources if source.weight > 0]
+        digits = [source.only(source.labels != NOT_A_DIGIT) for source in drawn]
+        others = [source.only(source.labels == NOT_A_DIGIT) for source in drawn]
+        marks = [source for source in sources if source.name.endswith("-marks")]
         return cls(
-            [source for source in sources if source.weight > 0 and source.glyphs],
+            [source for source in digits if source.glyphs],
             by_name.get("fonts-letters", empty),
-            [source for source in sources if source.name.endswith("-marks") and source.glyphs],
+            [source for source in (*marks, *others) if source.glyphs],
             by_name.get("omniglot105_negatives"),
             by_name.get("mnist-train", empty),
         )
