@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli import data, doctor, models, predict, process, segment, train
+from digitscan.cli import compare, data, doctor, evaluate, models, predict, process, segment, train
 from digitscan.core.version import __version__
 
 app = typer.Typer(
@@ -52,6 +52,8 @@ app.command("process")(process.process)
 app.command("segment")(segment.segment)
 app.command("predict")(predict.predict)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -234,31 +234,62 @@ def load_sources(data: Path | None = None, *, without: tuple[str, ...] = ()) -> 
     images, labels = load_mnist("train", data)
     sources = [_collect("mnist-train", images, labels, tight, 0.50)]
     folder = next((place / "digits" for _, place in candidate_folders(data) if (place / "digits").is_dir()), None)
-    if folder is None:
-        return sources
-
-    def add(
-        file: str, weight: float, prepare: Callable[[NDArray[np.uint8]], Glyph | None], **options: tuple[float, float]
-    ) -> None:
-        name = file.removesuffix(".npz")
-        if name in without or not (folder / file).is_file():
-            return
-        x, y = _load_npz(folder / file)
-        if name.startswith("omniglot"):
-            y = np.full(len(y), NOT_A_DIGIT, np.uint8)
-        elif name.startswith("printed28"):  # class 0 is an empty cell, 10 are strays
-            x, y = x[(y > 0) & (y < 10)], y[(y > 0) & (y < 10)]
-        elif name.startswith("sudoku"):  # 10 is blank, 11 are small candidates
-            x, y = x[y < 10], y[y < 10]
-        sources.append(_collect(name, x, y, prepare, weight, **options))
-
-    add("optdigits32_train.npz", 0.09, lambda im: tight(_smooth(im, 2)), aspect=(0.75, 1.1))
-    add("semeion16.npz", 0.09, lambda im: tight(_smooth(im, 3)), aspect=(0.5, 0.95))
-    add("hwd1000.npz", 0.03, lambda im: tight(_smooth(im, 2)))
-    add("printed28_train.npz", 0.03, lambda im: _central(cv2.bitwise_not(im)))
-    add("sudoku_cells56_train.npz", 0.05, _central)
-    add("omniglot105_negatives.npz", 0.0, lambda im: tight(_smooth(im[::2, ::2], 1)))
+    if folder is not None:
+        sources += [
+            load_set(folder, name) for name in set_names(folder) if name in TRAINING_SHARE and name not in without
+        ]
     return sources
+
+
+TRAINING_SHARE = {
+    "optdigits32_train": 0.09,
+    "semeion16": 0.09,
+    "hwd1000": 0.03,
+    "printed28_train": 0.03,
+    "sudoku_cells56_train": 0.05,
+    "omniglot105_negatives": 0.0,
+}
+"""Weights beside MNIST's 0.5 of the sets that train; a set that is not named here is only measured with."""
+
+_PREPARE: dict[str, tuple[Callable[[NDArray[np.uint8]], Glyph | None], tuple[float, float]]] = {
+    "optdigits32_train": (lambda im: tight(_smooth(im, 2)), (0.75, 1.1)),
+    "semeion16": (lambda im: tight(_smooth(im, 3)), (0.5, 0.95)),
+    "usps16_train": (lambda im: tight(_smooth(im, 3)), (0.5, 0.95)),
+    "hwd1000": (lambda im: tight(_smooth(im, 2)), (0.85, 1.15)),
+    "printed28_train": (lambda im: _central(cv2.bitwise_not(im)), (0.85, 1.15)),
+    "sudoku_cells56_train": (lambda im: _central(im), (0.85, 1.15)),
+    "omniglot105_negatives": (lambda im: tight(_smooth(im[::2, ::2], 1)), (0.85, 1.15)),
+    "omniglot105_held_out": (lambda im: tight(_smooth(im[::2, ::2], 1)), (0.85, 1.15)),
+}
+
+
+def set_names(folder: Path) -> list[str]:
+    """Sets in a folder of npz files that are known here, by name."""
+    names = sorted(path.stem for path in folder.glob("*.npz") if path.stem in _PREPARE)
+    return [*names, "omniglot105_held_out"] if "omniglot105_negatives" in names else names
+
+
+def load_set(folder: Path, name: str) -> GlyphSource:
+    """Load one of the sets beside MNIST, cleaned of what is no digit.
+
+    Raises
+    ------
+    DataError
+        If its file cannot be read.
+    """
+    file = "omniglot105_negatives" if name == "omniglot105_held_out" else name
+    x, y = _load_npz(folder / f"{file}.npz")
+    if name.startswith("omniglot"):
+        # Every eighth letter trains nothing: it measures how unseen letters are told from digits.
+        kept = (y % 8 == 7) == (name == "omniglot105_held_out")
+        x, y = x[kept], y[kept]
+        y = np.full(len(y), NOT_A_DIGIT, np.uint8)
+    elif name.startswith("printed28"):  # class 0 is an empty cell, 10 are strays
+        x, y = x[(y > 0) & (y < 10)], y[(y > 0) & (y < 10)]
+    elif name.startswith("sudoku"):  # 10 is blank, 11 are small candidates
+        x, y = x[y < 10], y[y < 10]
+    prepare, aspect = _PREPARE[name]
+    return _collect(name, x, y, prepare, TRAINING_SHARE.get(name, 0.0), aspect)
 
 
 _FREE_FONTS = re.compile(
@@ -300,8 +331,8 @@ def find_fonts() -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-# Letters that a reader of one crop cannot tell from a digit are left out: O o I l | b q g z s.
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZacdefhjkmnprtuvwxy" + "äüéñ"
+# Letters that a reader of one crop cannot tell from a digit are left out: O o D Q I l | b q g Z z s.
+_LETTERS = "ABCEFGHJKLMNPRSTUVWXYacdefhjkmnprtuvwxy" + "äüéñ"
 _MARKS = ".,;:-=+*#%&?!\"'@€$£<>~^{}[]"
 
 

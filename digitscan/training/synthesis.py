@@ -27,6 +27,9 @@ NEGATIVE_SHARE = 0.18
 CUT_SHARE = 0.22
 """Share of samples that are digits cut free from touching neighbours."""
 
+ZEROS_SHARE = 0.25
+"""Share of touching digits that are zeros among zeros: round amounts end in them, written in one go."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GlyphBank:
@@ -144,19 +147,20 @@ def warp(
     return np.clip((drawn.astype(np.float32) / 255.0 - threshold) * gain + 0.5, 0.0, 1.0)
 
 
-def _pick(source: GlyphSource, rng: Rng) -> tuple[Glyph, int]:
-    index = int(rng.integers(len(source.glyphs)))
+def _pick(source: GlyphSource, rng: Rng, only: int | None = None) -> tuple[Glyph, int]:
+    rows = np.flatnonzero(source.labels == only) if only is not None else ()
+    index = int(rng.choice(rows)) if len(rows) else int(rng.integers(len(source.glyphs)))
     return source.glyphs[index], int(source.labels[index])
 
 
-def _digit(bank: GlyphBank, style: SheetStyle, rng: Rng, height: int | None = None) -> Stroke:
+def _digit(bank: GlyphBank, style: SheetStyle, rng: Rng, only: int | None = None) -> Stroke:
     weights = np.array([source.weight for source in bank.digits])
     source = bank.digits[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    glyph, digit = _pick(source, rng)
+    glyph, digit = _pick(source, rng, only)
     printed = source.name.startswith(("fonts", "printed"))
     ink = warp(
         glyph,
-        height or style.height,
+        style.height,
         rng,
         slant=0.0 if printed else style.slant,
         threshold=style.threshold,
@@ -203,7 +207,8 @@ def _cut_from_neighbours(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke
 
     Digits written in one go hang together by ligatures, above all zeros: those are drawn too.
     """
-    whole = _digit(bank, style, rng)
+    only = 0 if rng.random() < ZEROS_SHARE else None
+    whole = _digit(bank, style, rng, only)
     own = _trim(whole.ink)
     height, width = own.shape
     canvas, offset = own, 0
@@ -211,7 +216,7 @@ def _cut_from_neighbours(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke
     for side in (-1, 1):
         if rng.random() < 0.3:
             continue
-        other = _trim(_digit(bank, style, rng).ink)
+        other = _trim(_digit(bank, style, rng, only).ink)
         gap = -round(style.height * rng.uniform(-0.06, 0.14))
         before = canvas.shape[1]
         if side < 0:
@@ -284,7 +289,8 @@ def _halved(ink: Canvas, rng: Rng) -> Canvas:
 
 def _miscut(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Canvas:
     """What wrong cuts through touching digits give: two halves, or a whole digit with half of its neighbour."""
-    left, right = _digit(bank, style, rng), _digit(bank, style, rng)
+    only = 0 if rng.random() < ZEROS_SHARE else None
+    left, right = _digit(bank, style, rng, only), _digit(bank, style, rng, only)
     while left.label in (1, 4, 7, 9):  # their right side is a stem, which any eye takes for a one
         left = _digit(bank, style, rng)
     while right.label in (1, 4, 7):
