@@ -370,9 +370,9 @@ def prepare_page(
 def _edge(lattice: StringLattice, span: tuple[int, int], box: Box) -> Edge:
     start, stop = span
     pieces = lattice.pieces
-    cuts = int(pieces[start].cut_before) + int(stop < len(pieces) and pieces[stop].cut_before)
+    ends = [piece for piece in (pieces[start], *pieces[stop : stop + 1]) if piece.cut_before]
     small = all(piece.small for piece in pieces[start:stop])
-    return Edge(start, stop, box, cuts, small)
+    return Edge(start, stop, box, len(ends), small, sum(piece.cut_ink for piece in ends))
 
 
 # ---------------------------------------------------------------------------------------------- finishing

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from digitscan.core.types import Box
 from digitscan.segmentation.components import cut_out, label
-from digitscan.segmentation.cuts import MAX_JOINED, build_lattice, find_cuts, split
+from digitscan.segmentation.cuts import MAX_JOINED, Seam, build_lattice, find_cuts, split
 from digitscan.segmentation.grid import aligned_cells, cell_of, corridors, ruled_lines
 from digitscan.segmentation.strings import Barriers, character_like, find_strings, one_string, reading_order
 from tests.conftest import put
@@ -68,9 +69,11 @@ def test_one_string_takes_all_but_dots() -> None:
 def test_every_pixel_goes_to_one_part_of_a_cut() -> None:
     rng = np.random.default_rng(1)
     ink = rng.integers(61, 255, (20, 40), dtype=np.uint8)
-    parts = split(Box(3, 4, 40, 20), ink, [10.0, 25.5], 0.3)
+    rows = np.linspace(0, 1, 20)
+    parts = split(Box(3, 4, 40, 20), ink, [Seam(10 + rows, 0.2), Seam(25.5 - rows, 0.3)], 0.3)
+    assert [crossed for _, _, crossed in parts] == [0.0, 0.2, 0.3]
     canvas = np.zeros((60, 60), np.int64)
-    for box, part in parts:
+    for box, part, _ in parts:
         canvas[box.y : box.bottom, box.x : box.right] += part
     assert len(parts) == 3 and np.array_equal(canvas[4:24, 3:43], ink)
 
@@ -81,7 +84,24 @@ def test_touching_digits_get_a_cut_where_they_touch() -> None:
     ink[10:50, 12:28] = ink[10:50, 47:63] = 0  # two zeros
     ink[28:32, 34:41] = 255  # that touch
     cuts = find_cuts(ink, 50, 0.0)
-    assert any(33 <= x <= 42 for x in cuts)
+    assert any(seam.columns.min() >= 33 and seam.columns.max() <= 42 for seam in cuts)
+    # The cheapest cut crosses the bridge alone: 4 of 50 pixels.
+    assert min(seam.ink for seam in cuts) < 0.15
+
+
+def test_a_cut_finds_its_way_between_digits_that_lean_over_each_other() -> None:
+    ink = np.zeros((60, 80), np.uint8)
+    cv2.line(ink, (40, 5), (15, 55), 255, 4)  # two slashes, one under the other's head
+    cv2.line(ink, (60, 5), (35, 55), 255, 4)
+    ink[29:32, 26:50] = 255  # joined
+    slant = 0.3  # the string as a whole leans less
+    parted = [split(Box(0, 0, 80, 60), ink, [seam], slant) for seam in find_cuts(ink, 50, slant)]
+    assert any(len(parts) == 2 and all(box.height >= 48 and box.width <= 45 for box, _, _ in parts) for parts in parted)
+
+
+def test_nothing_and_narrow_marks_are_not_cut() -> None:
+    assert find_cuts(np.zeros((20, 20), np.uint8), 20, 0.0) == []
+    assert find_cuts(np.full((40, 6), 255, np.uint8), 40, 0.2) == []
 
 
 def test_lattice_covers_every_piece_and_is_bounded() -> None:

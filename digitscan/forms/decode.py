@@ -9,13 +9,15 @@ import numpy as np
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 
-_CUT_COST = 1.6
+_CUT_COST = 1.2
 """Log-odds that a cut through one component must win: most components are one digit."""
+_CUT_INK_COST = 4.0
+"""Further log-odds for each height of a digit's ink that a cut crosses: digits touch at a stroke or two."""
 REJECT_COST_PAGE = 1.5
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
 REJECT_COST_NUMBER = 3.5
 """The same where the whole string is known to be one number."""
-_CUT_ONE_COST = 0.5
+_CUT_ONE_COST = 1.0
 """Further log-odds against a one for each cut at its sides."""
 _PIECE_WEIGHT = 0.3
 """How much each further piece adds to a segment's weight: a digit of three pieces is still one digit."""
@@ -23,7 +25,7 @@ _MARK_HEIGHT = 0.4
 """Height, as a share of the string's, up to which a piece is as likely a mark as a digit."""
 _LOW_SHARE = 0.2
 """Share of the reject cost that is left for the lowest pieces."""
-_WIDE_COST = 2.5
+_WIDE_COST = 4.0
 """For each height that a digit is wider than 1.15 heights."""
 _FLOOR = 1e-5
 
@@ -42,6 +44,8 @@ class Edge:
         Cuts at its two ends that go through a component.
     small : bool
         Much lower than the string.
+    cut_ink : float
+        Ink that those cuts cross, in heights of a digit.
     """
 
     start: int
@@ -49,6 +53,7 @@ class Edge:
     box: Box
     cuts: int
     small: bool
+    cut_ink: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,9 @@ def _choices(
     weight = 1.0 + _PIECE_WEIGHT * np.array([edge.stop - edge.start - 1 for edge in edges], np.float64)
     wide = np.array([edge.box.width for edge in edges], np.float64) / max(height, 1.0)
     high = np.array([edge.box.height for edge in edges], np.float64) / max(height, 1.0)
-    shape = -_WIDE_COST * np.maximum(0.0, wide - 1.15) - 0.5 * _CUT_COST * cuts
+    # Each cut has two sides, and each side pays half.
+    cutting = 0.5 * (_CUT_COST * cuts + _CUT_INK_COST * np.array([edge.cut_ink for edge in edges], np.float64))
+    shape = -_WIDE_COST * np.maximum(0.0, wide - 1.15) - cutting
     digit_logs = logs[:, :NOT_A_DIGIT].copy()
     digit_logs[:, 1] -= _CUT_ONE_COST * cuts  # a stem cut from a letter looks like a one
     ranked = np.argsort(digit_logs, axis=1)[:, :-3:-1]
@@ -144,7 +151,7 @@ def _choices(
     # Marks are lower than digits: what is low is given up more easily, what was several pieces less so.
     stature = np.clip((high - _MARK_HEIGHT) / 0.4, 0.0, 1.0)
     cost = reject_cost * (_LOW_SHARE + (1 - _LOW_SHARE) * stature) * weight
-    none = logs[:, NOT_A_DIGIT] * weight - cost - 0.5 * _CUT_COST * cuts
+    none = logs[:, NOT_A_DIGIT] * weight - cost - cutting
     choices: list[list[tuple[int | None, float]]] = []
     rows = zip(edges, ranked.tolist(), scores.tolist(), shape.tolist(), none.tolist(), strict=True)
     for edge, (first, second), (best, next_best), form, rejected in rows:
