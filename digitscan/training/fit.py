@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from digitscan.core.errors import DataError, ModelError, OutputError
-from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops
+from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, Posteriors
 from digitscan.recognition.architectures import architecture, build
+from digitscan.recognition.calibration import fit_temperature
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
@@ -32,10 +33,13 @@ from digitscan.training.stream import (
     training_sources,
     validation_rows,
 )
+from digitscan.training.synthesis import GlyphBank, synthesize
 
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
 STATE = "state.json"
+_CALIBRATION_SEED = 7_000_003
+"""Added to a run's seed, so that the crops it is calibrated with are none that it learned from."""
 LOG = "log.csv"
 """Beside the model: one line an epoch, for learning curves."""
 
@@ -80,10 +84,14 @@ def _optimizer(config: TrainingConfig) -> Any:
     return kind(config.learning_rate, **average)
 
 
+def _predict(network: Any, crops: Crops) -> Posteriors:
+    inputs = crops[:, :, :, None].astype(np.float32) / 255.0
+    return np.asarray(network.predict(inputs, batch_size=512, verbose=0), np.float32)
+
+
 def _measure(network: Any, crops: Crops, labels: Labels) -> tuple[float, float]:
     """Cross-entropy in nats and accuracy."""
-    inputs = crops[:, :, :, None].astype(np.float32) / 255.0
-    posteriors = np.asarray(network.predict(inputs, batch_size=512, verbose=0))
+    posteriors = _predict(network, crops)
     own = posteriors[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(own, 1e-7)).mean()), float((posteriors.argmax(1) == labels).mean())
 
@@ -181,7 +189,10 @@ def train(
         if origin is None
         else [{"name": s.name, "glyphs": len(s.glyphs), "weight": s.weight} for s in origin if s.glyphs]
     )
-    return _finish(network, config, folder, validation, done, history, sets)
+    unseen = [validation]
+    if origin is not None:  # real pages are harder than MNIST: confidence must hold on both
+        unseen.append(synthesize(GlyphBank.of(origin), len(validation[1]), config.seed + _CALIBRATION_SEED))
+    return _finish(network, config, folder, validation, unseen, done, history, sets)
 
 
 def _loop(
@@ -365,6 +376,7 @@ def _finish(
     config: TrainingConfig,
     folder: Path,
     validation: tuple[Crops, Labels],
+    unseen: list[tuple[Crops, Labels]],
     epochs: int,
     history: _History,
     sets: list[dict[str, Any]],
@@ -383,6 +395,7 @@ def _finish(
         raise OutputError(
             f"cannot write the model in {folder}: {error}", remedy="free some space and use --resume"
         ) from error
+    posteriors = np.concatenate([_predict(bare, crops) for crops, _ in unseen])
     card = ModelCard(
         id=config.name,
         architecture=config.arch,
@@ -392,6 +405,7 @@ def _finish(
         normalization_version=NORMALIZATION_VERSION,
         classes=(*map(str, range(10)), "not-a-digit")[:classes],
         parameters=bare.count_params(),
+        temperature=fit_temperature(posteriors, np.concatenate([labels for _, labels in unseen])),
         digitscan=__version__,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         data=sets,
