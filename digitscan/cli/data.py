@@ -40,13 +40,14 @@ def preview(
         from digitscan.cli.stages import contact_sheet
         from digitscan.core.types import CLASS_COUNT, NOT_A_DIGIT
         from digitscan.export.atomic import write_whole
+        from digitscan.training.drawing import GlyphBank
         from digitscan.training.recipes import TrainingConfig
         from digitscan.training.stream import training_sources
-        from digitscan.training.synthesis import GlyphBank, synthesize
+        from digitscan.training.synthesis import synthesize
 
         config = TrainingConfig(seed=seed)
         sources = training_sources(config, data, tuple(add or ()))
-        crops, labels = synthesize(GlyphBank.of(sources), columns * 60, seed, config.clean_share)
+        crops, labels = synthesize(GlyphBank.of(sources), columns * 60, seed, config.clean_share, config.number_share)
         rng = np.random.default_rng(seed)
         rows = [
             crops[rng.choice(np.flatnonzero(labels == label), columns)]

@@ -21,6 +21,7 @@ from digitscan.recognition.calibration import fit_temperature
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
+from digitscan.training.drawing import GlyphBank
 from digitscan.training.precision import choose_precision
 from digitscan.training.recipes import TrainingConfig
 from digitscan.training.sources import load_mnist
@@ -33,7 +34,7 @@ from digitscan.training.stream import (
     training_sources,
     validation_rows,
 )
-from digitscan.training.synthesis import GlyphBank, synthesize
+from digitscan.training.synthesis import synthesize
 
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
@@ -191,7 +192,8 @@ def train(
     )
     unseen = [validation]
     if origin is not None:  # real pages are harder than MNIST: confidence must hold on both
-        unseen.append(synthesize(GlyphBank.of(origin), len(validation[1]), config.seed + _CALIBRATION_SEED))
+        seed = config.seed + _CALIBRATION_SEED
+        unseen.append(synthesize(GlyphBank.of(origin), len(validation[1]), seed, 0.0, config.number_share))
     return _finish(network, config, folder, validation, unseen, done, history, sets)
 
 

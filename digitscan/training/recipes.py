@@ -28,6 +28,8 @@ class TrainingConfig:
     """Share of each epoch that is MNIST as published, only normalized."""
     clean_share: float = 0.25
     """Share of the drawn crops that are MNIST digits, warped but never put on paper."""
+    number_share: float = 0.3
+    """Share of the drawn crops that come from whole numbers, parted as the reader parts them."""
     reuse: int = 2
     """Epochs in which a synthetic crop is seen: drawing one costs as much as learning from it."""
     held_out: int = 5_000

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import CROP_SIZE, Crops
+from digitscan.training.drawing import GlyphBank
 from digitscan.training.handwriting import drawn_sources
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import TrainingConfig
 from digitscan.training.sources import GlyphSource, font_sources, load_sources
-from digitscan.training.synthesis import GlyphBank, synthesize
+from digitscan.training.synthesis import synthesize
 
 Labels = NDArray[np.uint8]
 
@@ -64,9 +65,9 @@ def _start_worker(config: TrainingConfig, data: Path | None, own: Sequence[str])
     _bank = GlyphBank.of(training_sources(config, data, own))
 
 
-def _draw(count: int, seed: int, clean_share: float) -> tuple[Crops, Labels]:
+def _draw(count: int, seed: int, clean_share: float, number_share: float) -> tuple[Crops, Labels]:
     assert _bank is not None
-    return synthesize(_bank, count, seed, clean_share)
+    return synthesize(_bank, count, seed, clean_share, number_share)
 
 
 class SampleStream:
@@ -93,8 +94,10 @@ class SampleStream:
             chunk = 2000
             counts = [min(chunk, self._fresh - start) for start in range(0, self._fresh, chunk)]
             seeds = [self._config.seed * 1_000_003 + number * 1_009 + index for index in range(len(counts))]
-            share = self._config.clean_share
-            self._pending[number] = [self._pool.submit(_draw, c, s, share) for c, s in zip(counts, seeds, strict=True)]
+            shares = self._config.clean_share, self._config.number_share
+            self._pending[number] = [
+                self._pool.submit(_draw, c, s, *shares) for c, s in zip(counts, seeds, strict=True)
+            ]
 
     def _part(self, number: int) -> tuple[Crops, Labels]:
         if number not in self._parts:

@@ -6,9 +6,6 @@ made by `digitscan.recognition.normalize`: the very functions that read pages.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,189 +14,32 @@ from digitscan.core.types import CROP_SIZE, NOT_A_DIGIT, Box, Crops
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.recognition.normalize import normalize_ink
 from digitscan.segmentation.components import cut_out, label
-from digitscan.training.sources import Glyph, GlyphSource
+from digitscan.training.drawing import (
+    GlyphBank,
+    SheetStyle,
+    Stroke,
+    beside,
+    draw_digit,
+    paper,
+    pick,
+    scan,
+    sheet_style,
+    trim,
+    warp,
+)
+from digitscan.training.sources import GlyphSource
+from digitscan.training.written import number_crops
 
 Rng = np.random.Generator
 Canvas = NDArray[np.float32]
 
 NEGATIVE_SHARE = 0.18
 """Share of samples that are not a digit."""
-CUT_SHARE = 0.22
+CUT_SHARE = 0.15
 """Share of samples that are digits cut free from touching neighbours."""
 
 ZEROS_SHARE = 0.25
 """Share of touching digits that are zeros among zeros: round amounts end in them, written in one go."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GlyphBank:
-    """All sources, ready to draw from: digits by weight and class, and the raw material of negatives."""
-
-    digits: list[GlyphSource]
-    letters: GlyphSource
-    marks: list[GlyphSource]
-    scripts: GlyphSource | None
-    clean: GlyphSource
-
-    @classmethod
-    def of(cls, sources: list[GlyphSource]) -> GlyphBank:
-        """Sort sources into roles by what they hold."""
-        empty = GlyphSource("none", [], np.zeros(0, np.uint8), 0.0)
-        by_name = {source.name: source for source in sources}
-        drawn = [source for source in sources if source.weight > 0]
-        digits = [source.only(source.labels != NOT_A_DIGIT) for source in drawn]
-        others = [source.only(source.labels == NOT_A_DIGIT) for source in drawn]
-        marks = [source for source in sources if source.name.endswith("-marks")]
-        return cls(
-            [source for source in digits if source.glyphs],
-            by_name.get("fonts-letters", empty),
-            [source for source in (*marks, *others) if source.glyphs],
-            by_name.get("omniglot105_negatives"),
-            by_name.get("mnist-train", empty),
-        )
-
-
-class SheetStyle(NamedTuple):
-    """What all cells of one sheet share: one pen, one paper, one scanner."""
-
-    height: int
-    slant: float
-    threshold: float
-    darkness: float
-
-
-class Stroke(NamedTuple):
-    """One warped glyph: (h, w) float32 ink 0..1."""
-
-    ink: Canvas
-    label: int
-
-
-def warp(
-    glyph: Glyph,
-    height: int,
-    rng: Rng,
-    *,
-    slant: float,
-    threshold: float,
-    aspect: tuple[float, float],
-    strength: float = 1.0,
-) -> Canvas:
-    """Draw a glyph at a new size with slant, rotation, aspect, elastic warp and another stroke thickness.
-
-    Parameters
-    ----------
-    glyph : (h, w) uint8
-        Ink high.
-    height : int
-        Height of the result's glyph in pixels, before rotation.
-    slant : float
-        Horizontal shear per unit of height; positive leans right.
-    threshold : float
-        Ink level, 0 to 1, that becomes the stroke's edge: below one half thickens, above thins.
-    aspect : (float, float)
-        Range of the horizontal squeeze.
-    strength : float
-        Scale of the random deformation.
-
-    Returns
-    -------
-    (H, W) float32
-        0 to 1, about twice the glyph's size, glyph in the middle.
-    """
-    source_h, source_w = glyph.shape
-    width = max(2.0, source_w * height / source_h * rng.uniform(*aspect))
-    # A wide, low mark keeps its shape: it is scaled by its longer side.
-    if width > 1.6 * height:
-        height, width = max(2, int(height * 1.6 * height / width)), 1.6 * height
-    angle = np.deg2rad(rng.normal(0, 5.0 * strength))
-    shear = slant + rng.normal(0, 0.10 * strength)
-    cos, sin = np.cos(angle), np.sin(angle)
-    forward = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, -shear], [0, 1]])
-    corners = forward @ (np.array([[-1, 1, 1, -1], [-1, -1, 1, 1]]) * np.array([[width / 2], [height / 2]]))
-    margin = 4 + 0.08 * height
-    out_w = int(np.ptp(corners[0]) + 2 * margin)
-    out_h = int(np.ptp(corners[1]) + 2 * margin)
-    inverse = np.linalg.inv(forward)
-    scale = np.array([[source_w / width, 0], [0, source_h / height]])
-    linear = scale @ inverse
-    ys, xs = np.mgrid[0:out_h, 0:out_w].astype(np.float32)
-    xs -= np.float32(out_w / 2 - 0.5)
-    ys -= np.float32(out_h / 2 - 0.5)
-    map_x = linear[0, 0] * xs + linear[0, 1] * ys + (source_w / 2 - 0.5)
-    map_y = linear[1, 0] * xs + linear[1, 1] * ys + (source_h / 2 - 0.5)
-    bend = rng.normal(0, 0.035 * strength * max(source_h, source_w), (2, 4, 4)).astype(np.float32)
-    map_x += cv2.resize(bend[0], (out_w, out_h), interpolation=cv2.INTER_CUBIC)
-    map_y += cv2.resize(bend[1], (out_w, out_h), interpolation=cv2.INTER_CUBIC)
-    # Shrinking needs area averaging first, or thin strokes alias away.
-    if source_h > 2 * height:
-        glyph = cv2.blur(glyph, (source_h // height, source_h // height))
-    drawn = cv2.remap(
-        glyph,
-        map_x.astype(np.float32),
-        map_y.astype(np.float32),
-        cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=0,
-    )
-    # Enlarged edges are sharpened; the gain is never so low that bare paper would turn grey.
-    gain = max(float(np.clip(0.8 * height / source_h, 1.0, 3.0)), 0.5 / min(threshold, 1 - threshold))
-    return np.clip((drawn.astype(np.float32) / 255.0 - threshold) * gain + 0.5, 0.0, 1.0)
-
-
-def _pick(source: GlyphSource, rng: Rng, only: int | None = None) -> tuple[Glyph, int]:
-    rows = np.flatnonzero(source.labels == only) if only is not None else ()
-    index = int(rng.choice(rows)) if len(rows) else int(rng.integers(len(source.glyphs)))
-    return source.glyphs[index], int(source.labels[index])
-
-
-def _digit(bank: GlyphBank, style: SheetStyle, rng: Rng, only: int | None = None) -> Stroke:
-    weights = np.array([source.weight for source in bank.digits])
-    source = bank.digits[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    glyph, digit = _pick(source, rng, only)
-    printed = source.name.startswith(("fonts", "printed"))
-    ink = warp(
-        glyph,
-        style.height,
-        rng,
-        slant=0.0 if printed else style.slant,
-        threshold=style.threshold,
-        aspect=source.aspect,
-        strength=0.5 if printed else 1.0,
-    )
-    if not printed and digit == 7 and source.name.startswith("mnist") and rng.random() < 0.15:
-        _cross_seven(ink, rng)
-    return Stroke(ink, digit)
-
-
-def _cross_seven(ink: Canvas, rng: Rng) -> None:
-    """Put the Continental bar through the stem of a seven."""
-    h, w = ink.shape
-    y = int(h * rng.uniform(0.48, 0.62))
-    columns = np.flatnonzero(ink[y] > 0.5)
-    if not len(columns):
-        return
-    middle, half = float(columns.mean()), w * rng.uniform(0.14, 0.28)
-    tilt = rng.uniform(-0.08, 0.05) * h
-    thickness = max(1, round(len(columns) * 0.8))
-    cv2.line(ink, (int(middle - half), int(y - tilt)), (int(middle + half), int(y + tilt)), 1.0, thickness, cv2.LINE_AA)
-
-
-def _beside(left: Canvas, right: Canvas, gap: int) -> Canvas:
-    """Two inks side by side on a common baseline; a negative gap overlaps them."""
-    (hl, wl), (hr, wr) = left.shape, right.shape
-    height = max(hl, hr)
-    canvas = np.zeros((height, max(wl + wr + gap, wl, wr)), np.float32)
-    canvas[height - hl :, :wl] = left
-    start = max(canvas.shape[1] - wr, 0)
-    region = canvas[height - hr :, start:]
-    np.maximum(region, right[:, : region.shape[1]], out=region)
-    return canvas
-
-
-def _trim(ink: Canvas) -> Canvas:
-    x, y, w, h = cv2.boundingRect((ink > 0.4).astype(np.uint8))
-    return ink[y : y + h, x : x + w] if w else ink
 
 
 def _cut_from_neighbours(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
@@ -208,24 +48,24 @@ def _cut_from_neighbours(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke
     Digits written in one go hang together by ligatures, above all zeros: those are drawn too.
     """
     only = 0 if rng.random() < ZEROS_SHARE else None
-    whole = _digit(bank, style, rng, only)
-    own = _trim(whole.ink)
+    whole = draw_digit(bank, style, rng, only)
+    own = trim(whole.ink)
     height, width = own.shape
     canvas, offset = own, 0
     pen = max(1, round(style.height * rng.uniform(0.05, 0.11)))
     for side in (-1, 1):
         if rng.random() < 0.3:
             continue
-        other = _trim(_digit(bank, style, rng, only).ink)
+        other = trim(draw_digit(bank, style, rng, only).ink)
         gap = -round(style.height * rng.uniform(-0.06, 0.14))
         before = canvas.shape[1]
         if side < 0:
-            joined = _beside(other, canvas, gap)
+            joined = beside(other, canvas, gap)
             moved = joined.shape[1] - before
             offset += moved
             seam = moved
         else:
-            joined = _beside(canvas, other, gap)
+            joined = beside(canvas, other, gap)
             seam = before
         canvas = np.ascontiguousarray(joined)
         if rng.random() < 0.5:
@@ -276,7 +116,7 @@ def _scribble(height: int, rng: Rng) -> Canvas:
 
 def _halved(ink: Canvas, rng: Rng) -> Canvas:
     """A piece of a digit, as a wrong cut leaves it."""
-    ink = _trim(ink)
+    ink = trim(ink)
     h, w = ink.shape
     cut = rng.uniform(0.35, 0.65)
     side = rng.integers(3)
@@ -290,13 +130,13 @@ def _halved(ink: Canvas, rng: Rng) -> Canvas:
 def _miscut(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Canvas:
     """What wrong cuts through touching digits give: two halves, or a whole digit with half of its neighbour."""
     only = 0 if rng.random() < ZEROS_SHARE else None
-    left, right = _digit(bank, style, rng, only), _digit(bank, style, rng, only)
+    left, right = draw_digit(bank, style, rng, only), draw_digit(bank, style, rng, only)
     while left.label in (1, 4, 7, 9):  # their right side is a stem, which any eye takes for a one
-        left = _digit(bank, style, rng)
+        left = draw_digit(bank, style, rng)
     while right.label in (1, 4, 7):
-        right = _digit(bank, style, rng)
-    first, second = _trim(left.ink), _trim(right.ink)
-    touching = _beside(first, second, -round(style.height * rng.uniform(0.02, 0.12)))
+        right = draw_digit(bank, style, rng)
+    first, second = trim(left.ink), trim(right.ink)
+    touching = beside(first, second, -round(style.height * rng.uniform(0.02, 0.12)))
     seam = touching.shape[1] - second.shape[1]
     start, stop = rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.7)
     which = rng.integers(3)
@@ -312,32 +152,32 @@ def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
     plain = {"slant": style.slant, "threshold": style.threshold, "aspect": (0.8, 1.2)}
     ink: Canvas | None = None
     if draw < 0.30 and bank.letters.glyphs:
-        glyph, _ = _pick(bank.letters, rng)
+        glyph, _ = pick(bank.letters, rng)
         ink = warp(glyph, height, rng, slant=0.0, threshold=style.threshold, aspect=(0.85, 1.15), strength=0.5)
         if rng.random() < 0.3:  # pages come upside down and on their side
             ink = np.rot90(ink, int(rng.integers(1, 4)))
     elif draw < 0.42 and bank.scripts is not None:
-        ink = warp(_pick(bank.scripts, rng)[0], height, rng, **plain)  # type: ignore[arg-type]
+        ink = warp(pick(bank.scripts, rng)[0], height, rng, **plain)  # type: ignore[arg-type]
     elif draw < 0.52 and bank.marks:
-        glyph, _ = _pick(bank.marks[int(rng.integers(len(bank.marks)))], rng)
+        glyph, _ = pick(bank.marks[int(rng.integers(len(bank.marks)))], rng)
         ink = warp(glyph, max(8, int(height * rng.uniform(0.3, 1))), rng, **plain)  # type: ignore[arg-type]
     elif draw < 0.62:  # two digits in one piece
-        left, right = _digit(bank, style, rng), _digit(bank, style, rng)
+        left, right = draw_digit(bank, style, rng), draw_digit(bank, style, rng)
         if left.label == right.label == 1:  # two ones that touch may well be an eleven or an H
-            right = _digit(bank, style, rng)
-        ink = _beside(_trim(left.ink), _trim(right.ink), -int(height * rng.uniform(0.0, 0.12)))
+            right = draw_digit(bank, style, rng)
+        ink = beside(trim(left.ink), trim(right.ink), -int(height * rng.uniform(0.0, 0.12)))
     elif draw < 0.76:
         ink = _miscut(bank, style, rng)
     elif draw < 0.88:
-        whole = _digit(bank, style, rng)
+        whole = draw_digit(bank, style, rng)
         # Half a 0 or 1, and the stems of 4, 7 and 9, are ones to any eye.
         while whole.label in (0, 1, 4, 7, 9):
-            whole = _digit(bank, style, rng)
+            whole = draw_digit(bank, style, rng)
         ink = _halved(whole.ink, rng)
     elif draw < 0.93:  # a digit lying on its side, or upside down where that differs
-        whole = _digit(bank, style, rng)
+        whole = draw_digit(bank, style, rng)
         while whole.label not in (2, 3, 4, 5, 7):
-            whole = _digit(bank, style, rng)
+            whole = draw_digit(bank, style, rng)
         quarter = int(rng.choice([1, 3])) if whole.label in (2, 5) else int(rng.choice([1, 2, 3]))
         ink = np.rot90(whole.ink, quarter)
     if ink is None or ink.size == 0 or not (ink > 0.5).any():
@@ -359,38 +199,6 @@ def _scraps(cell: Canvas, box: Box, rng: Rng) -> None:
         start = box.y + rng.uniform(-0.1, 0.8) * box.height
         end = start + rng.uniform(0.1, 0.35) * height
         cv2.line(cell, (x, int(start)), (x, int(end)), float(rng.uniform(0.4, 1)), thickness)
-
-
-def _paper(shape: tuple[int, int], rng: Rng) -> Canvas:
-    """Paper brightness, 0 to 1: shade, texture, and now and then a security pattern."""
-    height, width = shape
-    paper = np.full(shape, rng.uniform(0.55, 0.98), np.float32)
-    shade = rng.normal(0, rng.uniform(0, 0.10), (4, 4)).astype(np.float32)
-    paper *= 1 + cv2.resize(shade, (width, height), interpolation=cv2.INTER_CUBIC)
-    if rng.random() < 0.35:
-        ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-        angle, period = rng.uniform(0, np.pi), rng.uniform(4, 14)
-        wave = np.sin(xs * rng.uniform(0.005, 0.05)) * rng.uniform(0, 4)
-        phase = (xs * np.cos(angle) + ys * np.sin(angle) + wave) * (2 * np.pi / period)
-        paper *= 1 - rng.uniform(0.02, 0.16) * np.clip(np.sin(phase) * 2, 0, 1)
-    return paper
-
-
-def _scan(image: Canvas, rng: Rng) -> NDArray[np.uint8]:
-    """What the lens, the sensor and the file format do; (H, W) float32 0..1 to uint8."""
-    if rng.random() < 0.6:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
-    if rng.random() < 0.8:
-        image = image + rng.normal(0, rng.uniform(0.003, 0.04), image.shape).astype(np.float32)
-    out = np.clip(image * 255, 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
-        quality = int(rng.integers(25, 95))
-        encoded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        out = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
-    if rng.random() < 0.07:  # fax: one bit a pixel
-        level = cv2.threshold(out, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
-        out = (out > level).astype(np.uint8) * np.uint8(255)
-    return out
 
 
 def _place(cell: Canvas, ink: Canvas, rng: Rng) -> tuple[int, int]:
@@ -419,13 +227,8 @@ def make_sheet(bank: GlyphBank, rng: Rng, columns: int = 12) -> tuple[NDArray[np
     side : int
         Side of a cell in pixels.
     """
-    height = int(np.exp(rng.uniform(np.log(13), np.log(70))))
-    style = SheetStyle(
-        height,
-        float(rng.normal(0.08, 0.18)),
-        float(rng.uniform(0.28 if height > 28 else 0.42, 0.62)),
-        float(rng.uniform(0.3, 0.95)),
-    )
+    style = sheet_style(rng)
+    height = style.height
     side = int(height * 1.9) + 12
     sheet = np.zeros((columns * side, columns * side), np.float32)
     strokes = []
@@ -439,7 +242,7 @@ def make_sheet(bank: GlyphBank, rng: Rng, columns: int = 12) -> tuple[NDArray[np
         elif draw < NEGATIVE_SHARE + CUT_SHARE:
             stroke = _cut_from_neighbours(bank, own, rng)
         else:
-            stroke = _digit(bank, own, rng)
+            stroke = draw_digit(bank, own, rng)
         _place(cell, stroke.ink, rng)
         strokes.append(Stroke(cell.copy(), stroke.label))
         if rng.random() < 0.12:
@@ -450,8 +253,8 @@ def make_sheet(bank: GlyphBank, rng: Rng, columns: int = 12) -> tuple[NDArray[np
         fade = rng.normal(0.8, 0.25, (columns * 4, columns * 4)).astype(np.float32)
         fade = cv2.resize(fade, (sheet.shape[1], sheet.shape[0]), interpolation=cv2.INTER_LINEAR)
         sheet *= np.clip(fade, 0.35, 1)
-    image = _paper(sheet.shape, rng) * (1 - style.darkness * sheet)
-    return _scan(image, rng), strokes, side
+    image = paper(sheet.shape, rng) * (1 - style.darkness * sheet)
+    return scan(image, rng), strokes, side
 
 
 def read_sheet(image: NDArray[np.uint8], strokes: list[Stroke], side: int) -> tuple[Crops, NDArray[np.uint8]]:
@@ -494,7 +297,7 @@ def clean_crops(source: GlyphSource, count: int, rng: Rng) -> tuple[Crops, NDArr
     """Warp digits a little and normalize them without paper between: as clean as the set they come from."""
     crops, labels = [], []
     for _ in range(count):
-        glyph, digit = _pick(source, rng)
+        glyph, digit = pick(source, rng)
         ink = warp(
             glyph, 20, rng, slant=0.0, threshold=float(rng.uniform(0.42, 0.58)), aspect=(0.88, 1.14), strength=0.7
         )
@@ -503,7 +306,9 @@ def clean_crops(source: GlyphSource, count: int, rng: Rng) -> tuple[Crops, NDArr
     return np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE), np.array(labels, np.uint8)
 
 
-def synthesize(bank: GlyphBank, count: int, seed: int, clean_share: float = 0.0) -> tuple[Crops, NDArray[np.uint8]]:
+def synthesize(
+    bank: GlyphBank, count: int, seed: int, clean_share: float = 0.0, number_share: float = 0.0
+) -> tuple[Crops, NDArray[np.uint8]]:
     """Make `count` labelled crops, deterministically from `seed`.
 
     Parameters
@@ -513,11 +318,16 @@ def synthesize(bank: GlyphBank, count: int, seed: int, clean_share: float = 0.0)
     seed : int
     clean_share : float
         Share of the crops that are MNIST digits, warped but never put on paper.
+    number_share : float
+        Share of the crops that come from lattices of whole numbers.
     """
     rng = np.random.default_rng(seed)
     clean = int(count * clean_share) if bank.clean.glyphs else 0
     parts = [clean_crops(bank.clean, clean, rng)]
-    made = clean
+    if number_share:
+        drawn, truth = number_crops(bank, rng, int(count * number_share))
+        parts.append((np.array(drawn, np.uint8), np.array(truth, np.uint8)))
+    made = sum(len(truth) for _, truth in parts)
     while made < count:
         parts.append(read_sheet(*make_sheet(bank, rng)))
         made += len(parts[-1][1])
