@@ -41,7 +41,7 @@ from digitscan.imaging.geometry import flatten_photo, is_light_on_dark, quarter_
 from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
 from digitscan.recognition.normalize import normalize_all
 from digitscan.segmentation.components import Components, label
-from digitscan.segmentation.cuts import StringLattice, build_lattice, whole_lattice
+from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
 from digitscan.segmentation.grid import aligned_cells, cell_of, corridors, ruled_lines
 from digitscan.segmentation.strings import (
     Barriers,
@@ -293,7 +293,7 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
             return [], False
         if layout is Layout.DIGIT:
             return [whole_lattice(string, found, page.ink)], False
-        lattices = [build_lattice(string, found, page.ink, 0)]
+        lattices = build_lattices([string], found, page.ink)
         look("lattices", lattices)
         return lattices, False
     keep = character_like(found, shape, rules.thickness_px)
@@ -311,7 +311,7 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
     strings, teeth = _drop_teeth(strings, found.boxes, rules)
     strings = _join_in_fields(strings, _number_fields(rules, teeth))
     strings = [strings[k] for k in reading_order([s.box for s in strings])]
-    lattices = [build_lattice(string, found, page.ink, number) for number, string in enumerate(strings)]
+    lattices = build_lattices(strings, found, page.ink)
     if table is not None:
         lattices = [_placed(lattice, table) for lattice in lattices]
     look("lattices", lattices)

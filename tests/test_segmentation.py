@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from digitscan.core.types import Box
+from digitscan.segmentation import seams
 from digitscan.segmentation.components import cut_out, label
-from digitscan.segmentation.cuts import MAX_JOINED, Seam, build_lattice, find_cuts, split
+from digitscan.segmentation.cuts import MAX_JOINED, build_lattices
 from digitscan.segmentation.grid import aligned_cells, cell_of, corridors, ruled_lines
+from digitscan.segmentation.seams import Seam, find_cuts, split
 from digitscan.segmentation.strings import Barriers, character_like, find_strings, one_string, reading_order
 from tests.conftest import put
 
@@ -83,7 +85,7 @@ def test_touching_digits_get_a_cut_where_they_touch() -> None:
     ink[5:55, 5:35] = ink[5:55, 40:70] = 255
     ink[10:50, 12:28] = ink[10:50, 47:63] = 0  # two zeros
     ink[28:32, 34:41] = 255  # that touch
-    cuts = find_cuts(ink, 50, 0.0)
+    cuts = find_cuts([(ink, 50, 0.0)])[0]
     assert any(seam.columns.min() >= 33 and seam.columns.max() <= 42 for seam in cuts)
     # The cheapest cut crosses the bridge alone: 4 of 50 pixels.
     assert min(seam.ink for seam in cuts) < 0.15
@@ -95,20 +97,36 @@ def test_a_cut_finds_its_way_between_digits_that_lean_over_each_other() -> None:
     cv2.line(ink, (60, 5), (35, 55), 255, 4)
     ink[29:32, 26:50] = 255  # joined
     slant = 0.3  # the string as a whole leans less
-    parted = [split(Box(0, 0, 80, 60), ink, [seam], slant) for seam in find_cuts(ink, 50, slant)]
+    parted = [split(Box(0, 0, 80, 60), ink, [seam], slant) for seam in find_cuts([(ink, 50, slant)])[0]]
     assert any(len(parts) == 2 and all(box.height >= 48 and box.width <= 45 for box, _, _ in parts) for parts in parted)
 
 
 def test_nothing_and_narrow_marks_are_not_cut() -> None:
-    assert find_cuts(np.zeros((20, 20), np.uint8), 20, 0.0) == []
-    assert find_cuts(np.full((40, 6), 255, np.uint8), 40, 0.2) == []
+    assert find_cuts([]) == []
+    assert find_cuts([(np.zeros((20, 20), np.uint8), 20, 0.0), (np.full((40, 6), 255, np.uint8), 40, 0.2)]) == [[], []]
+
+
+def test_components_are_cut_alike_alone_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    asked = []
+    for height in (12, 28, 60, 90):  # lower than the search's rows, and higher
+        ink = np.zeros((height, 3 * height), np.uint8)
+        put(ink, "88", 2, height - 3, height / 26, 255, max(1, height // 12))
+        asked.append((ink, float(height), float(rng.uniform(-0.2, 0.5))))
+    alone = [find_cuts([one])[0] for one in asked]
+    assert all(alone)
+    for chunk in (20_000, 50):
+        monkeypatch.setattr(seams, "_CHUNK", chunk)
+        for a, b in zip(alone, find_cuts(asked), strict=True):
+            assert len(a) == len(b)
+            assert all(np.array_equal(s.columns, t.columns) and s.ink == t.ink for s, t in zip(a, b, strict=True))
 
 
 def test_lattice_covers_every_piece_and_is_bounded() -> None:
     ink = inked(("8231", 20, 80))
     found = label(ink > 100)
     [string] = find_strings(found, character_like(found, ink.shape, 0), Barriers())
-    lattice = build_lattice(string, found, ink, 0)
+    lattice = build_lattices([string], found, ink)[0]
     singles = [c.span for c in lattice.candidates if c.span[1] - c.span[0] == 1]
     assert singles == [(k, k + 1) for k in range(len(lattice.pieces))]
     assert len(lattice.candidates) <= MAX_JOINED * len(lattice.pieces)

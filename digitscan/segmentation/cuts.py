@@ -6,40 +6,23 @@ be one digit is a candidate. Which run is one, the decoder says (LeCun et al. 19
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from digitscan.core.geometry import union
 from digitscan.core.types import Box, Candidate, Ink
 from digitscan.segmentation.components import Components, cut_out
+from digitscan.segmentation.seams import Seam, find_cuts, split
 from digitscan.segmentation.strings import StringMarks
 
 MAX_JOINED = 4
 """Most pieces in one candidate."""
-MAX_CUTS = 24
-"""Most cuts through one component."""
-_SEAM_ROWS = 28
-"""Rows at which paths are sought: enough to see strokes, few enough to be quick."""
-_SEAM_LIMIT = 0.45
-"""Most ink that a cut may cross, in heights of a digit."""
-_SEAM_SPACING = 0.16
-"""Least distance between two cuts, in heights of a digit."""
-_ASIDE = 0.25
-"""Price of a step aside, in pixels of ink."""
 _SLANT_POINTS = 4000
 """Ink pixels, evenly taken, that tell a string's slant."""
-
-
-class Seam(NamedTuple):
-    """A cut: its sheared column in each row of a component, (h,) float64, and the ink it crosses, in heights."""
-
-    columns: NDArray[np.float64]
-    ink: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,128 +121,6 @@ def string_slant(parts: list[tuple[Box, Ink]]) -> float:
     return float(slants[int(scores.argmax())])
 
 
-def find_cuts(ink: Ink, height: float, slant: float) -> list[Seam]:
-    """Ways to part a component that may be two digits: paths from top to bottom that cross little ink.
-
-    A path bends around strokes at a small price, so it finds its way between digits that lean over each other,
-    and crosses the stroke that joins them once.
-
-    Parameters
-    ----------
-    ink : (h, w) uint8
-        Soft ink of one component.
-    height : float
-        Typical height of the string's digits in pixels.
-    slant : float
-        As `string_slant` gives it.
-
-    Returns
-    -------
-    list of Seam
-        Left to right by their means, none nearer than a fifth of a digit to an end.
-
-    References
-    ----------
-    Wang and Jean 1993, Segmentation of merged characters by neural networks and shortest path (Pattern
-    Recognition 27(5), 1994): the cut as the shortest path through ink.
-    """
-    sheared = _shear(ink, slant)
-    rows = ink.shape[0]
-    scale = min(1.0, _SEAM_ROWS / rows)
-    small = sheared
-    if scale < 1.0:
-        size = (max(1, round(sheared.shape[1] * scale)), _SEAM_ROWS)
-        small = np.asarray(cv2.resize(sheared, size, interpolation=cv2.INTER_AREA), np.uint8)
-    inked = np.flatnonzero(small.max(axis=0) > 60)
-    if not len(inked):
-        return []
-    first, last = int(inked[0]), int(inked[-1])
-    margin = max(1.0, 0.18 * height * scale)
-    if last - first < 2 * margin + 2:
-        return []
-    total, paths = _cheapest_paths(small)
-    middles = paths.mean(axis=0)
-    unit = 1.0 / (height * scale)
-    spacing = max(1.0, _SEAM_SPACING * height * scale)
-    most = min(MAX_CUTS, max(1, round(1.7 * (last - first) * unit / 0.55)))
-    chosen: list[int] = []
-    for x in np.argsort(total, kind="stable"):
-        if total[x] * unit > _SEAM_LIMIT or len(chosen) >= most:
-            break
-        at = middles[x]
-        if first + margin <= at <= last - margin and all(abs(at - middles[k]) > spacing for k in chosen):
-            chosen.append(int(x))
-    chosen.sort(key=lambda k: float(middles[k]))
-    full = np.arange(rows) + 0.5
-    at_rows = (np.arange(small.shape[0]) + 0.5) / scale
-    return [Seam(np.interp(full, at_rows, (paths[:, k] + 0.5) / scale), float(total[k] * unit)) for k in chosen]
-
-
-def _cheapest_paths(ink: Ink) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """For every column at the foot the path from the top that crosses the least ink, a column aside a row.
-
-    Returns
-    -------
-    total : (w,) float64
-        Ink crossed in pixels, with what moving aside costs.
-    paths : (h, w) int64
-        Column of each path in each row.
-    """
-    cost = ink.astype(np.float64) / 255.0
-    height, width = cost.shape
-    best = cost[0].copy()
-    came = np.zeros((height, width), np.int8)
-    ways = np.full((3, width), np.inf)
-    for y in range(1, height):
-        ways[0, 1:] = best[:-1] + _ASIDE
-        ways[1] = best
-        ways[2, :-1] = best[1:] + _ASIDE
-        # Straight on wins ties: of equal paths the straightest is the one a person would draw.
-        choice = np.where(ways[1] <= np.minimum(ways[0], ways[2]), 1, np.where(ways[0] <= ways[2], 0, 2))
-        came[y] = choice - 1
-        best = ways.min(axis=0) + cost[y]
-    paths = np.empty((height, width), np.int64)
-    paths[-1] = np.arange(width)
-    for y in range(height - 1, 0, -1):
-        paths[y - 1] = paths[y] + came[y, paths[y]]
-    return best, paths
-
-
-def _offset(height: int, slant: float) -> float:
-    """What keeps sheared columns from going below zero when the writing leans left."""
-    return max(-slant, 0.0) * height
-
-
-def _shear(ink: Ink, slant: float) -> Ink:
-    """Ink with its slant taken out: pixel (x, y) goes to column ``x + slant * y + offset``."""
-    height, width = ink.shape
-    matrix = np.array([[1, slant, _offset(height, slant)], [0, 1, 0]], np.float64)
-    size = (int(width + abs(slant) * height) + 1, height)
-    return np.asarray(cv2.warpAffine(ink, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
-
-
-def split(box: Box, ink: Ink, cuts: list[Seam], slant: float) -> list[tuple[Box, Ink, float]]:
-    """Part an ink at its cuts; every pixel goes to exactly one part, empty parts are left out.
-
-    Each part comes with the ink that the cut before it crosses, in heights; 0 for the first.
-    """
-    if not cuts:
-        return [(box, ink, 0.0)]
-    ys, xs = np.mgrid[0 : ink.shape[0], 0 : ink.shape[1]].astype(np.float32)
-    columns = xs + slant * ys + _offset(ink.shape[0], slant)
-    side = np.zeros(ink.shape, np.int64)
-    for seam in cuts:
-        side += columns >= seam.columns[:, None]
-    parts: list[tuple[Box, Ink, float]] = []
-    for index in range(len(cuts) + 1):
-        own = np.where(side == index, ink, np.uint8(0))
-        x, y, w, h = cv2.boundingRect(own)
-        if w and int(own.max()) > 60:
-            crossed = cuts[index - 1].ink if parts else 0.0
-            parts.append((Box(box.x + x, box.y + y, w, h), np.ascontiguousarray(own[y : y + h, x : x + w]), crossed))
-    return parts
-
-
 def _merge_overlapping(parts: list[tuple[Box, Ink]], height: float) -> list[tuple[Box, Ink]]:
     """Join a component with a smaller one above or below it: the bar of a 5, a broken 8."""
     merged: list[tuple[Box, Ink]] = []
@@ -276,7 +137,16 @@ def _merge_overlapping(parts: list[tuple[Box, Ink]], height: float) -> list[tupl
     return merged
 
 
-def _pieces(string: StringMarks, found: Components, ink: Ink) -> list[Piece]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """A string's components, and which of them may be several digits."""
+
+    parts: list[tuple[Box, Ink]]
+    slant: float
+    wide: list[int]
+
+
+def _parts(string: StringMarks, found: Components, ink: Ink) -> _Parts:
     parts = [_cut_component(found, ink, index) for index in string.characters]
     height = string.height
     bits = []
@@ -289,16 +159,29 @@ def _pieces(string: StringMarks, found: Components, ink: Ink) -> list[Piece]:
     # Writing that leans is wider than it would be upright: where nothing is wide, nothing will be cut.
     slant = string_slant(parts) if any(box.width > 0.68 * height for box, _ in parts) else 0.0
     usual = float(np.median([box.width for box, _ in parts]))
-    pieces: list[Piece] = []
-    for box, own in parts:
-        small = box.height < 0.45 * height
+    wide = []
+    for index, (box, _) in enumerate(parts):
         upright = box.width - abs(slant) * box.height
         # In a long string the usual width tells which components are two digits; in a short one only the shape.
         limit = 1.25 if upright < 0.95 * height else 1.1 if len(parts) >= 10 else 0.0
-        wide = (upright > 0.68 * height or box.width > 1.2 * height) and (len(parts) < 6 or box.width > limit * usual)
-        cuts = find_cuts(own, height, slant) if wide and not small else []
-        for number, (part, part_ink, crossed) in enumerate(split(box, own, cuts, slant)):
-            pieces.append(Piece(part, part_ink, number > 0, small or part.height < 0.3 * height, crossed))
+        broad = upright > 0.68 * height or box.width > 1.2 * height
+        if broad and not _is_small(box, height) and (len(parts) < 6 or box.width > limit * usual):
+            wide.append(index)
+    return _Parts(parts, slant, wide)
+
+
+def _is_small(box: Box, height: float) -> bool:
+    """Much lower than its string: a point, a dash, or a broken bit."""
+    return box.height < 0.45 * height
+
+
+def _pieces(string: StringMarks, parts: _Parts, cuts: dict[int, list[Seam]]) -> list[Piece]:
+    pieces: list[Piece] = []
+    for index, (box, own) in enumerate(parts.parts):
+        small = _is_small(box, string.height)
+        for number, (part, part_ink, crossed) in enumerate(split(box, own, cuts.get(index, []), parts.slant)):
+            low = small or part.height < 0.3 * string.height
+            pieces.append(Piece(part, part_ink, number > 0, low, crossed))
     return pieces if _in_order(pieces) else _reordered(pieces)
 
 
@@ -334,20 +217,30 @@ def _may_join(pieces: list[Piece], start: int, stop: int, height: float) -> bool
     return True
 
 
-def build_lattice(string: StringMarks, found: Components, ink: Ink, string_index: int) -> StringLattice:
-    """Make every hypothesis of one string.
+def build_lattices(strings: Sequence[StringMarks], found: Components, ink: Ink) -> list[StringLattice]:
+    """Make every hypothesis of every string of a page; the cuts of all are sought together.
 
     Parameters
     ----------
-    string : StringMarks
+    strings : sequence of StringMarks
     found : Components
         Of the whole page.
     ink : (H, W) uint8
         Soft ink of the page.
-    string_index : int
-        Stored in each candidate.
     """
-    pieces = _pieces(string, found, ink)
+    parted = [_parts(string, found, ink) for string in strings]
+    asked = [(number, index) for number, parts in enumerate(parted) for index in parts.wide]
+    seams = find_cuts([(parted[n].parts[k][1], strings[n].height, parted[n].slant) for n, k in asked])
+    cuts: list[dict[int, list[Seam]]] = [{} for _ in strings]
+    for (number, index), own in zip(asked, seams, strict=True):
+        cuts[number][index] = own
+    return [
+        _lattice(string, _pieces(string, parts, own), number)
+        for number, (string, parts, own) in enumerate(zip(strings, parted, cuts, strict=True))
+    ]
+
+
+def _lattice(string: StringMarks, pieces: list[Piece], string_index: int) -> StringLattice:
     candidates = []
     for start in range(len(pieces)):
         for stop in range(start + 1, min(start + MAX_JOINED, len(pieces)) + 1):

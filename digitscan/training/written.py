@@ -17,7 +17,7 @@ from digitscan.core.types import NOT_A_DIGIT, Box, Ink
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.recognition.normalize import normalize_ink
 from digitscan.segmentation.components import label
-from digitscan.segmentation.cuts import StringLattice, build_lattice
+from digitscan.segmentation.cuts import StringLattice, build_lattices
 from digitscan.segmentation.strings import one_string
 from digitscan.training.drawing import GlyphBank, SheetStyle, draw_digit, paper, scan, sheet_style, trim
 
@@ -97,7 +97,7 @@ def read_number(image: NDArray[np.uint8]) -> tuple[StringLattice, Ink] | None:
     mask, _ = binarize(ink, window=window)
     found = label(mask)
     string = one_string(found, (mask.shape[0], mask.shape[1]))
-    return None if string is None else (build_lattice(string, found, ink, 0), ink)
+    return None if string is None else (build_lattices([string], found, ink)[0], ink)
 
 
 def label_candidate(
