@@ -142,7 +142,7 @@ def _compile(network: Any, device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return lambda batch: keras.ops.convert_to_numpy(network(batch, training=False)), "cpu"
+        return network.predict_on_batch, "cpu"  # compiled by the backend, once for each padded size
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
