@@ -199,3 +199,16 @@ def test_a_page_of_many_readings_is_written(tmp_path: Path) -> None:
     many = [reading(box=Box(10 + 70 * (k % 20), 40 + 35 * (k // 20), 60, 30)) for k in range(500)]
     path = write_annotation(tmp_path, np.full((1000, 1500), 255, np.uint8), result("a.png", *many), set())
     assert path.stat().st_size > 10_000
+
+
+def test_close_rows_are_enlarged_and_stay_legible() -> None:
+    page = np.full((1000, 1000), 255, np.uint8)
+    rows = [reading(box=Box(100, 100 + 34 * k, 60, 30)) for k in range(20)]
+    picture = draw(page, result("table.png", *rows))
+    assert picture.shape[1] == 3000
+    # Above the feet of its digits, no label of the next row covers a reading's ink.
+    for row in rows[:-1]:
+        inside = picture[3 * row.box.y + 9 : 3 * (row.box.y + 18), 3 * 140 : 3 * 158].reshape(-1, 3)
+        assert (inside == 255).all(axis=1).mean() > 0.9
+    apart = draw(page, result("page.png", *(reading(box=Box(100, 100 + 120 * k, 60, 30)) for k in range(6))))
+    assert apart.shape[1] == 1000

@@ -26,6 +26,10 @@ _BASE_PX = 22.0
 """Height of a capital of the font at scale 1."""
 _SMALL_SIDE = 700
 """Pictures smaller than this are enlarged, so that text on them can be read."""
+_LABEL_PX = 13
+"""Least room in pixels for a label between two rows; dense pages are enlarged to have it."""
+_MOST_SIDE = 7000
+"""Pictures are not enlarged beyond this."""
 
 
 def color_of(confidence: float) -> Color:
@@ -72,6 +76,21 @@ def _legend(width: int, size: float, result: PageResult) -> Picture:
     return strip
 
 
+def _room_above(result: PageResult) -> NDArray[np.float64]:
+    """Free pixels between each reading and the next one over it; infinite where none stands near."""
+    boxes = np.array([r.box for r in result.readings], np.float64).reshape(-1, 4)
+    left, top = boxes[:, 0], boxes[:, 1]
+    right, bottom = left + boxes[:, 2], top + boxes[:, 3]
+    room = np.full(len(boxes), np.inf)
+    for k in range(len(boxes)):
+        over = (
+            (left < right[k]) & (right > left[k]) & ((top + bottom) / 2 < top[k]) & (bottom > top[k] - 3 * boxes[k, 3])
+        )
+        if over.any():
+            room[k] = max(float((top[k] - bottom[over]).min()), 0.0)
+    return room
+
+
 def draw(image: GrayImage, result: PageResult) -> Picture:
     """Draw boxes, digits and a legend over a page.
 
@@ -87,7 +106,11 @@ def draw(image: GrayImage, result: PageResult) -> Picture:
     (H', W', 3) uint8
         Blue-green-red; small images are enlarged by a whole factor, and a legend is added below.
     """
+    room = _room_above(result)
     zoom = int(np.clip(round(_SMALL_SIDE / max(*image.shape, 1)), 1, 6))
+    crowded = float(np.median(room[np.isfinite(room)])) if np.isfinite(room).any() else np.inf
+    dense = int(np.clip(np.ceil(_LABEL_PX / max(crowded, 1.0)), 1, 3))
+    zoom = max(zoom, min(dense, max(_MOST_SIDE // max(*image.shape, 1), 1)))
     page = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC) if zoom > 1 else image
     # The page steps back a little, so that thin coloured lines stand out from black print.
     canvas = np.asarray(cv2.cvtColor(cv2.addWeighted(page, 0.82, np.full_like(page, 255), 0.18, 0), cv2.COLOR_GRAY2BGR))
@@ -105,9 +128,11 @@ def draw(image: GrayImage, result: PageResult) -> Picture:
         pad = 2 * line
         thick = 3 * line if reading.review else line
         cv2.rectangle(canvas, (b.x - pad, b.y - pad), (b.right + pad - 1, b.bottom + pad - 1), color, thick)
-    for reading in result.readings:
+    for reading, free in zip(result.readings, room * zoom, strict=True):
         b = scaled(reading.box)
-        size = float(np.clip(0.5 * min(b.height, 0.08 * max(canvas.shape)), 9, 60))
+        # In close rows a label may lie on the feet of the row above, no more.
+        most = max(free, 0.35 * b.height) / 1.45
+        size = float(np.clip(min(0.5 * b.height, 0.04 * max(canvas.shape), most), 8, 60))
         _label(canvas, reading, b, size, color_of(reading.confidence))
     legend = _legend(max(canvas.shape[1], 320), float(np.clip(canvas.shape[1] / 90, 9, 26)), result)
     if legend.shape[1] > canvas.shape[1]:
