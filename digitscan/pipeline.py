@@ -54,6 +54,8 @@ from digitscan.segmentation.strings import (
     reading_order,
 )
 
+MAX_CHARACTERS = 15_000
+"""Marks of character size read on one page, the largest first: three times a page of dense print."""
 Observer = Callable[[str, object], None]
 """Called with a stage's name and what it made, for `digitscan segment --debug`."""
 
@@ -297,6 +299,8 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
         look("lattices", lattices)
         return lattices, False
     keep = character_like(found, shape, rules.thickness_px)
+    if keep.sum() > MAX_CHARACTERS:  # noise, grass, a carpet: time and memory stay bounded
+        keep &= found.areas >= np.sort(found.areas[keep])[-MAX_CHARACTERS]
     heights = found.boxes[keep, 3]
     typical = float(np.median(heights)) if len(heights) else 0.0
     found, hairlines = _without_hairlines(found, rules, typical, table=layout is Layout.TABLE)
@@ -432,6 +436,9 @@ def _plausible(
         ones = all(d.digit == "1" for d in string.digits)
         if usual and (height < 0.35 * usual or (ones and not 0.6 * usual <= height <= 1.7 * usual)):
             continue
+        # An l or an I alone, on a page that shows no number, is no one.
+        if not usual and ones and string.confidence < 0.6:
+            continue
         # What may be a word is one when it is printed smaller than the page's numbers, or when there are none.
         if string.maybe_word and (not usual or height < 0.75 * usual):
             continue
@@ -485,6 +492,14 @@ def _quality(page: PreparedPage, readings: tuple[FieldReading, ...]) -> Quality:
 # ------------------------------------------------------------------------------------------- orientation
 
 
+_MANY_MARKS = 60
+"""From so many marks of digit size on, lines of text tell which way a page lies."""
+_LEVEL = 0.85
+"""Share of marks in strings of four or more from which text runs level."""
+_LEVEL_GAP = 0.15
+"""How much more of them a page must have one way than across."""
+
+
 def uprightness(result: PageResult) -> float:
     """Evidence that a page stands upright: from digits that look like none when turned.
 
@@ -500,43 +515,74 @@ def uprightness(result: PageResult) -> float:
     )
 
 
+def _in_lines(page: PreparedPage) -> tuple[int, float]:
+    """Marks of digit size, and the share of them that stand in strings of four or more: text runs level."""
+    lengths = [sum(1 for e in s.edges if e.stop - e.start == 1 and not e.small) for s in page.strings]
+    whole = sum(lengths)
+    return whole, sum(n for n in lengths if n >= 4) / max(whole, 1)
+
+
 def in_doubt(page: PreparedPage, result: PageResult, config: Config) -> bool:
     """Whether a page may lie on its side or upside down, so that other turns should be tried."""
     if config.imaging.orientation != "auto" or page.layout in (Layout.LINE, Layout.DIGIT) or not len(page.crops):
         return False
-    digits = [d.digit for r in result.readings for d in r.digits if d.confidence > 0.8]
+    digits = _sure_digits(result)
     firm = sum(d in "347" for d in digits)
-    lengths = [sum(1 for e in s.edges if e.stop - e.start == 1 and not e.small) for s in page.strings]
-    whole = sum(lengths)
+    whole, lined = _in_lines(page)
     # A third of all digits are a 3, 4 or 7. A page that is read leaves few marks of digit size unread; one that is
     # full of words has them in lines, which fall apart on a page that lies on its side.
     read = firm >= 2 and firm >= 0.12 * len(digits) and len(digits) >= 0.25 * whole
-    worded = firm >= 6 and firm >= 0.18 * len(digits) and sum(n for n in lengths if n >= 4) >= 0.8 * whole
-    plain = firm >= 20 and firm >= 0.25 * len(digits)
+    worded = firm >= 6 and firm >= 0.18 * len(digits) and lined >= 0.8
+    # Letters that lie on their side look like a few digits over and over; numbers have all of them.
+    plain = firm >= 20 and firm >= 0.25 * len(digits) and len(set(digits)) >= 6
     return not (read or worded or plain)
 
 
+def _sure_digits(result: PageResult) -> list[str]:
+    return [d.digit for r in result.readings for d in r.digits if d.confidence > 0.8]
+
+
 def best_turn(
-    page: RasterPage, first: PageResult, config: Config, classify: Callable[[Crops], Posteriors]
+    page: RasterPage,
+    prepared: PreparedPage,
+    first: PageResult,
+    config: Config,
+    classify: Callable[[Crops], Posteriors],
 ) -> PageResult:
-    """Try the other quarter turns of a page in doubt, and keep the one that reads best.
+    """Try other quarter turns of a page in doubt, and keep the one that reads best.
 
     Parameters
     ----------
+    page : RasterPage
+    prepared : PreparedPage
+        The page as found.
+    first : PageResult
+        What was read there.
+    config : Config
     classify : callable
         (N, 28, 28) uint8 to (N, 11) posteriors.
     """
+    marks, lined = _in_lines(prepared)
+    sideways = prepare_page(page, config, turn=90)
+    lined_sideways = _in_lines(sideways)[1] if marks >= _MANY_MARKS else lined
+    turns: tuple[int, ...] = (180, 90, 270)
     # As found, a page is upright more often than not: another turn must be clearly better.
-    kept, kept_score = first, uprightness(first) * 1.25 + 1.0
-    for turn in (180, 90, 270):
-        tried = prepare_page(page, config, turn=turn)
+    kept: PageResult | None = first
+    kept_score = uprightness(first) * 1.25 + 1.0
+    if lined >= _LEVEL and lined > lined_sideways + _LEVEL_GAP:
+        turns = (180,)
+    elif lined_sideways >= _LEVEL and lined_sideways > lined + _LEVEL_GAP:
+        turns, kept, kept_score = (90, 270), None, -1.0  # what was read across the lines is not worth keeping
+    for turn in turns:
+        tried = sideways if turn == 90 else prepare_page(page, config, turn=turn)
         result = finish_page(tried, classify(tried.crops), config)
         score = uprightness(result)
-        if score > kept_score:
+        sure = not in_doubt(tried, result, config)
+        if score > kept_score and (kept is None or sure or len(set(_sure_digits(result))) >= 5):
             kept, kept_score = result, score
-            if not in_doubt(tried, result, config):
+            if sure:
                 break
-    return kept
+    return first if kept is None else kept
 
 
 def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:

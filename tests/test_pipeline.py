@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import digitscan
+from digitscan import pipeline
 from digitscan.batch.local import read_pages
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.geometry import map_points
 from digitscan.core.types import Layout, PageFailure, PageRef, PageResult, RasterPage, State
-from digitscan.pipeline import find_ink, finish_page, prepare_page
+from digitscan.pipeline import best_turn, find_ink, finish_page, in_doubt, prepare_page
+from digitscan.recognition.runtime import Classifier
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
 
 
@@ -182,3 +185,47 @@ def test_public_names() -> None:
 def test_read_in_one_line() -> None:
     [page] = digitscan.read(SAMPLES / "line" / "amount.png", layout="line")
     assert isinstance(page, PageResult) and page.readings[0].text == "46108"
+
+
+# ---------------------------------------------------------------- pages of words
+
+
+def text_page(seed: int = 1) -> np.ndarray:
+    """(H, W) uint8: some 700 printed letters in lines, no digit."""
+    import matplotlib
+    from PIL import Image, ImageDraw, ImageFont
+
+    words = re.findall(
+        r"\w+", "water question about the number of people living in this house during last winter please"
+    )
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 34)
+    picture = Image.new("L", (1240, 1100), 245)
+    draw = ImageDraw.Draw(picture)
+    rng = np.random.default_rng(seed)
+    for y in range(60, 1040, 56):
+        x = 70.0
+        while x < 1050:
+            word = str(rng.choice(words))
+            draw.text((x, y), word, fill=30, font=font)
+            x += draw.textlength(word + " ", font=font)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
+def test_a_page_of_words_holds_no_numbers(classifier: Classifier, quarter_turns: int) -> None:
+    page = RasterPage(PageRef("words.png"), np.ascontiguousarray(np.rot90(text_page(), quarter_turns)))
+    config = Config()
+    prepared = prepare_page(page, config)
+    result = finish_page(prepared, classifier.classify(prepared.crops), config)
+    if in_doubt(prepared, result, config):
+        result = best_turn(page, prepared, result, config, classifier.classify)
+    assert len(result.readings) <= 1
+
+
+def test_noise_is_bounded() -> None:
+    rng = np.random.default_rng(0)
+    page = RasterPage(PageRef("noise.png"), rng.integers(0, 255, (1200, 900), dtype=np.uint8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "MAX_CHARACTERS", 300)
+        prepared = prepare_page(page, Config())
+    assert sum(len(s.edges) for s in prepared.strings) < 40 * 300

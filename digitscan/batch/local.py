@@ -115,7 +115,7 @@ def _finish(item: _Ready, classifier: Classify, config: Config, keep_images: boo
     try:
         result = finish_page(prepared, posteriors, config)
         if in_doubt(prepared, result, config):
-            result = best_turn(page, result, config, classifier.classify)
+            result = best_turn(page, prepared, result, config, classifier.classify)
         outcome: PageResult | PageFailure = result
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
         outcome = failure(item.ref, "decode", error)
