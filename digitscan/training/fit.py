@@ -217,8 +217,7 @@ def _loop(
         for epoch in range(first, config.epochs):
             crops, labels = stream.epoch(epoch)
             steps = max(len(labels) // config.batch_size, 1)
-            network.reset_metrics()
-            logs: dict[str, float] = {}
+            sums, taken = np.zeros(2), 0  # Keras gives each batch's own loss and accuracy
             progress = 0.0
             for step, (batch, target) in enumerate(batches(crops, labels, min(config.batch_size, len(labels)))):
                 progress = (epoch + step / steps) / config.epochs
@@ -228,6 +227,8 @@ def _loop(
                     rate = schedule(progress, config.learning_rate)
                 network.optimizer.learning_rate.assign(rate)
                 logs = network.train_on_batch(batch, one_hot[target], return_dict=True)
+                sums += float(logs["loss"]), float(logs["accuracy"])
+                taken += 1
                 if on_batch is not None and step % 10 == 0:
                     on_batch(min(progress, 1.0))
                 if step % 100 == 0 and not math.isfinite(float(logs["loss"])):
@@ -242,11 +243,12 @@ def _loop(
             _checkpoint(network, folder, done, elapsed)
             loss, accuracy = _measure(network, *validation)
             remaining = max(elapsed / max(done / config.epochs, progress) - elapsed, 0.0)
+            mean_loss, mean_accuracy = (float(value) for value in sums / max(taken, 1))
             report = EpochReport(
                 done,
                 config.epochs,
-                float(logs["loss"]),
-                float(logs["accuracy"]),
+                mean_loss,
+                mean_accuracy,
                 loss,
                 accuracy,
                 rate,
