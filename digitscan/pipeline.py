@@ -436,6 +436,9 @@ def _plausible(
         ones = all(d.digit == "1" for d in string.digits)
         if usual and (height < 0.35 * usual or (ones and not 0.6 * usual <= height <= 1.7 * usual)):
             continue
+        # A speck that is half as high as the page's digits, alone and hardly read, is a speck.
+        if usual and len(string.digits) == 1 and height < 0.5 * usual and string.confidence < 0.5:
+            continue
         # An l or an I alone, on a page that shows no number, is no one.
         if not usual and ones and string.confidence < 0.6:
             continue

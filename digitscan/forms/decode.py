@@ -9,15 +9,15 @@ import numpy as np
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 
-_CUT_COST = 1.2
+_CUT_COST = 1.5
 """Log-odds that a cut through one component must win: most components are one digit."""
-_CUT_INK_COST = 4.0
+_CUT_INK_COST = 5.0
 """Further log-odds for each height of a digit's ink that a cut crosses: digits touch at a stroke or two."""
-REJECT_COST_PAGE = 1.5
+REJECT_COST_PAGE = 1.9
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
-REJECT_COST_NUMBER = 3.5
+REJECT_COST_NUMBER = 4.5
 """The same where the whole string is known to be one number."""
-_CUT_ONE_COST = 1.0
+_CUT_ONE_COST = 1.25
 """Further log-odds against a one for each cut at its sides."""
 _PIECE_WEIGHT = 0.3
 """How much each further piece adds to a segment's weight: a digit of three pieces is still one digit."""
@@ -25,7 +25,7 @@ _MARK_HEIGHT = 0.4
 """Height, as a share of the string's, up to which a piece is as likely a mark as a digit."""
 _LOW_SHARE = 0.2
 """Share of the reject cost that is left for the lowest pieces."""
-_WIDE_COST = 4.0
+_WIDE_COST = 5.0
 """For each height that a digit is wider than 1.15 heights."""
 _FLOOR = 1e-5
 
