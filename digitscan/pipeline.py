@@ -533,10 +533,10 @@ def in_doubt(page: PreparedPage, result: PageResult, config: Config) -> bool:
     firm = sum(d in "347" for d in digits)
     whole, lined = _in_lines(page)
     # A third of all digits are a 3, 4 or 7. A page that is read leaves few marks of digit size unread; one that is
-    # full of words has them in lines, which fall apart on a page that lies on its side.
+    # full of words has them in lines, which fall apart on a page that lies on its side. Letters that are turned look
+    # like a few digits over and over; numbers have all of them.
     read = firm >= 2 and firm >= 0.12 * len(digits) and len(digits) >= 0.25 * whole
-    worded = firm >= 6 and firm >= 0.18 * len(digits) and lined >= 0.8
-    # Letters that lie on their side look like a few digits over and over; numbers have all of them.
+    worded = firm >= 6 and firm >= 0.18 * len(digits) and lined >= 0.8 and len(set(digits)) >= 5
     plain = firm >= 20 and firm >= 0.25 * len(digits) and len(set(digits)) >= 6
     return not (read or worded or plain)
 
