@@ -84,10 +84,8 @@ class PreparedPage:
     ----------
     crops : (N, 28, 28) uint8
         All candidates of all strings, string by string.
-    turned_degrees : int
-        Quarter turns already made, clockwise.
-    rows, columns : tuple of float
-        Lines of a ruled table in pixels of the binary page; empty elsewhere.
+    table_found : bool
+        A ruled table was found, and its strings have their cells.
     """
 
     ref: PageRef
@@ -100,7 +98,6 @@ class PreparedPage:
     layout: Layout
     strings: tuple[PreparedString, ...]
     crops: Crops
-    turned_degrees: int
     table_found: bool
 
 
@@ -366,7 +363,6 @@ def prepare_page(
         layout=config.layout,
         strings=tuple(strings),
         crops=crops,
-        turned_degrees=turn,
         table_found=table_found,
     )
 
@@ -490,102 +486,6 @@ def _quality(page: PreparedPage, readings: tuple[FieldReading, ...]) -> Quality:
     if not readings:
         warnings.append("no numbers found")
     return Quality(round(page.contrast, 3), text_height, tuple(warnings))
-
-
-# ------------------------------------------------------------------------------------------- orientation
-
-
-_MANY_MARKS = 60
-"""From so many marks of digit size on, lines of text tell which way a page lies."""
-_LEVEL = 0.85
-"""Share of marks in strings of four or more from which text runs level."""
-_LEVEL_GAP = 0.15
-"""How much more of them a page must have one way than across."""
-
-
-def uprightness(result: PageResult) -> float:
-    """Evidence that a page stands upright: from digits that look like none when turned.
-
-    A 3, 4 or 7 is no digit in any other position; a 2 or 5 is one upside down too and counts half; 0, 1, 6, 8
-    and 9 say nothing.
-    """
-    weight = {"3": 1.0, "4": 1.0, "7": 1.0, "2": 0.5, "5": 0.5}
-    return sum(
-        weight.get(digit.digit, 0.0) * digit.confidence
-        for reading in result.readings
-        for digit in reading.digits
-        if digit.confidence > 0.8
-    )
-
-
-def _in_lines(page: PreparedPage) -> tuple[int, float]:
-    """Marks of digit size, and the share of them that stand in strings of four or more: text runs level."""
-    lengths = [sum(1 for e in s.edges if e.stop - e.start == 1 and not e.small) for s in page.strings]
-    whole = sum(lengths)
-    return whole, sum(n for n in lengths if n >= 4) / max(whole, 1)
-
-
-def in_doubt(page: PreparedPage, result: PageResult, config: Config) -> bool:
-    """Whether a page may lie on its side or upside down, so that other turns should be tried."""
-    if config.imaging.orientation != "auto" or page.layout in (Layout.LINE, Layout.DIGIT) or not len(page.crops):
-        return False
-    digits = _sure_digits(result)
-    firm = sum(d in "347" for d in digits)
-    whole, lined = _in_lines(page)
-    # A third of all digits are a 3, 4 or 7. A page that is read leaves few marks of digit size unread; one that is
-    # full of words has them in lines, which fall apart on a page that lies on its side. Letters that are turned look
-    # like a few digits over and over; numbers have all of them.
-    read = firm >= 2 and firm >= 0.12 * len(digits) and len(digits) >= 0.25 * whole
-    worded = firm >= 6 and firm >= 0.18 * len(digits) and lined >= 0.8 and len(set(digits)) >= 5
-    plain = firm >= 20 and firm >= 0.25 * len(digits) and len(set(digits)) >= 6
-    return not (read or worded or plain)
-
-
-def _sure_digits(result: PageResult) -> list[str]:
-    return [d.digit for r in result.readings for d in r.digits if d.confidence > 0.8]
-
-
-def best_turn(
-    page: RasterPage,
-    prepared: PreparedPage,
-    first: PageResult,
-    config: Config,
-    classify: Callable[[Crops], Posteriors],
-) -> PageResult:
-    """Try other quarter turns of a page in doubt, and keep the one that reads best.
-
-    Parameters
-    ----------
-    page : RasterPage
-    prepared : PreparedPage
-        The page as found.
-    first : PageResult
-        What was read there.
-    config : Config
-    classify : callable
-        (N, 28, 28) uint8 to (N, 11) posteriors.
-    """
-    marks, lined = _in_lines(prepared)
-    sideways = prepare_page(page, config, turn=90)
-    lined_sideways = _in_lines(sideways)[1] if marks >= _MANY_MARKS else lined
-    turns: tuple[int, ...] = (180, 90, 270)
-    # As found, a page is upright more often than not: another turn must be clearly better.
-    kept: PageResult | None = first
-    kept_score = uprightness(first) * 1.25 + 1.0
-    if lined >= _LEVEL and lined > lined_sideways + _LEVEL_GAP:
-        turns = (180,)
-    elif lined_sideways >= _LEVEL and lined_sideways > lined + _LEVEL_GAP:
-        turns, kept, kept_score = (90, 270), None, -1.0  # what was read across the lines is not worth keeping
-    for turn in turns:
-        tried = sideways if turn == 90 else prepare_page(page, config, turn=turn)
-        result = finish_page(tried, classify(tried.crops), config)
-        score = uprightness(result)
-        sure = not in_doubt(tried, result, config)
-        if score > kept_score and (kept is None or sure or len(set(_sure_digits(result))) >= 5):
-            kept, kept_score = result, score
-            if sure:
-                break
-    return first if kept is None else kept
 
 
 def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:

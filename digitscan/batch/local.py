@@ -21,7 +21,8 @@ from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError
 from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.pipeline import PreparedPage, best_turn, failure, finish_page, in_doubt, prepare_page
+from digitscan.orientation import best_turn, in_doubt
+from digitscan.pipeline import PreparedPage, failure, finish_page, prepare_page
 
 _AHEAD = 2
 """Pages that each worker may be ahead of the classifier: memory stays flat."""
