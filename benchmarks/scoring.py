@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from digitscan.core.types import FieldReading, PageResult
+from digitscan.evaluation.metrics import coverage_at, reliability
 
 Pages = dict[str, list[FieldReading]]
 
@@ -37,21 +38,14 @@ def score_cheques(folder: Path, pages: Pages) -> dict[str, Any]:
                 readings = sorted(pages[row["file"]], key=lambda r: r.box.x)
                 text = "".join(digits(r.text) for r in readings)
                 scored.append((min((r.confidence for r in readings), default=0.0), text == row["text"]))
-    scored.sort(key=lambda s: -s[0])
-    wrong = best = 0
-    for count, (_, good) in enumerate(scored, 1):
-        wrong += not good
-        if wrong <= 0.01 * count:
-            best = count
     confidence = np.array([s[0] for s in scored])
-    right = np.array([s[1] for s in scored], float)
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    ece = sum(
-        abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
-        for b in range(10)
-        if (bins == b).any()
-    )
-    return {"strings": len(scored), "exact": right.mean(), "accepted_at_1pct_error": best / len(scored), "ece": ece}
+    right = np.array([s[1] for s in scored], bool)
+    return {
+        "strings": len(scored),
+        "exact": right.mean(),
+        "accepted_at_1pct_error": coverage_at(0.01, confidence, right),
+        "ece": reliability(confidence, right, bins=10).ece,
+    }
 
 
 def longest_common(a: list[str], b: list[str]) -> int:

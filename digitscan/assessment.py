@@ -23,7 +23,7 @@ from digitscan.recognition.registry import MODEL_FILE, ModelCard, locate
 from digitscan.recognition.runtime import Classifier
 from digitscan.training.boxed import load_boxed
 from digitscan.training.classical import SUMMARIES, fit_classical
-from digitscan.training.fit import read_log
+from digitscan.training.history import read_log
 from digitscan.training.loaders import load_own
 from digitscan.training.sources import GlyphSource, candidate_folders, load_mnist, load_set, set_names
 

@@ -35,7 +35,7 @@ from digitscan.core.types import (
 )
 from digitscan.forms.decode import Edge
 from digitscan.forms.readings import ReadString, read_string
-from digitscan.imaging.binarize import InkLevels, binarize, soft_ink
+from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import flatten_photo, is_light_on_dark, quarter_turn
 from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
@@ -144,11 +144,11 @@ def find_ink(page: RasterPage, config: Config, turn: int, look: Observer) -> tup
 
 
 def _window(image: GrayImage, layout: Layout) -> int | None:
-    """Neighbourhood for binarization: strokes fill much of an image that is one digit or one string."""
+    """Neighbourhood for binarization; None for a page, whose size chooses it."""
     if layout is Layout.DIGIT:
-        return max(15, int(1.2 * max(image.shape))) | 1
+        return digit_window(image.shape)
     if layout is Layout.LINE:
-        return max(31, int(0.8 * min(image.shape))) | 1
+        return string_window(image.shape)
     return None
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +17,14 @@ from digitscan.recognition.architectures import ARCHITECTURES
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.registry import read_card
 from digitscan.recognition.runtime import Classifier
-from digitscan.training import fit, sources
+from digitscan.training import fit, fonts
 from digitscan.training.drawing import GlyphBank, SheetStyle
-from digitscan.training.fit import cross_validate, read_log, schedule, train
+from digitscan.training.fit import cross_validate, schedule, train
 from digitscan.training.handwriting import drawn_sources
+from digitscan.training.history import EpochReport, read_log
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import PUBLISHED, TrainingConfig, config_for
-from digitscan.training.sources import GlyphSource, load_mnist, read_idx, tight
+from digitscan.training.sources import GlyphSource, load_mnist, load_sources, read_idx, tight
 from digitscan.training.stream import augment, batches, validation_rows
 from digitscan.training.synthesis import make_sheet, read_sheet, synthesize
 from digitscan.training.written import draw_number, label_candidate, number_crops
@@ -97,9 +99,35 @@ def test_environment_names_the_data(data: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_fonts_give_ten_shapes_each() -> None:
-    digits, letters, marks = sources.font_sources(32)
+    digits, letters, marks = fonts.font_sources(32)[:3]
     assert len(digits.glyphs) % 10 == 0 and len(digits.glyphs) >= 10
     assert set(letters.labels.tolist()) == set(marks.labels.tolist()) == {NOT_A_DIGIT}
+
+
+def test_handwriting_fonts_are_taken_where_npm_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = fonts.find_fonts()[0]
+    place = tmp_path / ".local/share/fonts/hands/node_modules/@fontsource/caveat/files"
+    place.mkdir(parents=True)
+    for name in ("caveat-latin-400-normal.woff", "caveat-cyrillic-400-normal.woff", "unlisted-latin-400-normal.woff"):
+        (place / name).write_bytes(printed[0].read_bytes())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [path.name for path in fonts.find_fonts()[1]] == ["caveat-latin-400-normal.woff"]
+    digits, letters, _ = fonts.font_sources(32)[3:]
+    assert digits.labels.tolist() == list(range(10)) and not digits.printed and len(letters.glyphs) > 10
+
+
+def test_sets_can_be_left_out(data: Path, tmp_path: Path) -> None:
+    for file in data.glob("*.gz"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "digits").mkdir()
+    pictures = np.zeros((20, 16, 16), np.uint8)
+    pictures[:, 4:12, 6:9] = 255
+    np.savez(tmp_path / "digits" / "semeion16.npz", x=pictures, y=np.arange(20) % 10)
+    np.savez(tmp_path / "digits" / "usps16_train.npz", x=pictures, y=np.arange(20) % 10)
+    assert [s.name for s in load_sources(tmp_path)] == ["mnist-train", "semeion16"]  # the other one only measures
+    assert [s.name for s in load_sources(tmp_path, without=("semeion16",))] == ["mnist-train"]
+    with pytest.raises(DataError, match="no set named 'semion'"):
+        load_sources(tmp_path, without=("semion",))
 
 
 # ---------------------------------------------------------------- synthesis
@@ -142,11 +170,13 @@ def test_a_page_is_read_as_training_drew_it(classifier: Classifier) -> None:
     from digitscan.pipeline import prepare_page
 
     config = Config(layout="page", imaging={"deskew": False, "orientation": "0"})  # type: ignore[arg-type]
-    crops = prepare_page(RasterPage(PageRef("p"), image), config).crops  # the digit, and its pieces where it was cut
+    page = prepare_page(RasterPage(PageRef("p"), image), config)
+    (string,) = page.strings
+    (whole,) = [k for k, edge in enumerate(string.edges) if (edge.start, edge.stop) == (0, string.pieces)]
     ink = soft_ink(image)
     found = label(binarize(ink)[0])
     trained = normalize_all([cut_out(ink, found.labels, [1], found.box(0))])[0]
-    assert min(np.abs(crop.astype(int) - trained).max() for crop in crops) <= 2
+    assert np.abs(page.crops[string.first_crop + whole].astype(int) - trained).max() <= 2
 
 
 # ---------------------------------------------------------------- training
@@ -163,7 +193,7 @@ def test_the_schedule_rises_then_falls() -> None:
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
-    reports: list[fit.EpochReport] = []
+    reports: list[EpochReport] = []
     config = TrainingConfig(name="tiny", epochs=2, epoch_samples=512, batch_size=32, averaging=0.5, held_out=200)
     train(config, out, data=data, on_epoch=reports.append)
     assert [r.epoch for r in reports] == [1, 2] and all(np.isfinite(r.loss) for r in reports)
@@ -199,7 +229,7 @@ def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.M
     def killed(*_: object) -> None:
         raise RuntimeError("killed")
 
-    def stop(report: fit.EpochReport) -> None:
+    def stop(report: EpochReport) -> None:
         if report.epoch == 1:
             raise KeyboardInterrupt
 
@@ -208,7 +238,7 @@ def test_a_stopped_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.M
         train(config, tmp_path, data=data, on_epoch=stop)
     assert (tmp_path / "t" / "checkpoint.keras").is_file()
     monkeypatch.setattr(fit, "_finish", real)
-    reports: list[fit.EpochReport] = []
+    reports: list[EpochReport] = []
     train(config, tmp_path, data=data, resume=True, on_epoch=reports.append)
     assert [r.epoch for r in reports] == [2]
     assert [r.epoch for r in read_log(tmp_path / "t")] == [1, 2]
@@ -261,8 +291,9 @@ def test_patience_keeps_the_best_weights(data: Path, tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_ends_the_run(data: Path, tmp_path: Path) -> None:
     config = config_for("mlp-128", "published", held_out=200, name="n", learning_rate=1e30, optimizer="sgd")
-    with pytest.raises(DataError, match=r"the loss is (nan|inf).*"):
+    with pytest.raises(DataError, match=r"the loss is (nan|inf).*") as caught:
         train(config, tmp_path, data=data)
+    assert "weights" not in caught.value.remedy  # there are none yet
 
 
 def test_a_full_disk_at_a_checkpoint_is_one_line(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,6 +365,13 @@ def test_tables_in_kaggles_form(tmp_path: Path) -> None:
     file.write_text("label,a,b\n1,2,3\n")
     with pytest.raises(DataError, match="no square"):
         load_own(str(file))
+    for broken in ("nan,0,0,0,0", "1,0,nan,0,0", "1,0,0,0,256", "1,0,0,0", "one,0,0,0,0", "11,0,0,0,0"):
+        file.write_text(f"label,a,b,c,d\n3,0,255,255,0\n{broken}\n")
+        with pytest.raises(DataError, match=r"train\.csv, line 3"):
+            load_own(str(file))
+    file.write_text("label,a,b,c,d\n3," + "9" * 200_000 + ",0,0,0\n")
+    with pytest.raises(DataError, match=r"train\.csv, line 2: field larger"):
+        load_own(str(file))
 
 
 def test_npz_and_idx(data: Path, tmp_path: Path) -> None:
@@ -345,6 +383,15 @@ def test_npz_and_idx(data: Path, tmp_path: Path) -> None:
         load_own(str(tmp_path / "a.npz"))
     np.savez(tmp_path / "a.npz", x=images, y=labels.astype(int) + 5)
     with pytest.raises(DataError, match="labels from 5 to 14"):
+        load_own(str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", x=images, y=np.full(200, np.nan))
+    with pytest.raises(DataError, match="labels from nan to nan"):
+        load_own(str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", x=images, y=np.full(200, "seven"))
+    with pytest.raises(DataError, match="labels are <U5"):
+        load_own(str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", x=images[:, :0], y=labels)
+    with pytest.raises(DataError, match=r"\(200, 0, 28\)"):
         load_own(str(tmp_path / "a.npz"))
     (tmp_path / "a.npz").write_bytes(b"PK junk")
     with pytest.raises(DataError, match="cannot read"):

@@ -23,6 +23,9 @@ def train(
         list[str] | None,
         typer.Option(help="Your own digits, PATH or PATH=WEIGHT: class folders, Kaggle CSV, npz, IDX. MNIST has 0.5."),
     ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A set beside MNIST to leave out, so as to measure with it: semeion16.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder that gets the model's folder.")] = Path("runs"),
     folds: Annotated[int, typer.Option(min=0, help="k-fold: train so many networks, each validated elsewhere.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
@@ -58,8 +61,9 @@ def train(
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         from digitscan.core.errors import UsageError
-        from digitscan.training.fit import EpochReport, cross_validate
+        from digitscan.training.fit import cross_validate
         from digitscan.training.fit import train as fit
+        from digitscan.training.history import EpochReport
         from digitscan.training.recipes import config_for
 
         for option, value, choices in (
@@ -68,8 +72,9 @@ def train(
         ):
             if value not in choices:
                 raise UsageError(f"{option} {value!r} is unknown", remedy=f"choose one of: {', '.join(choices)}")
-        if add and recipe == "published":
-            raise UsageError("--add goes with the default recipe", remedy="leave --recipe out")
+        for option, given in (("--add", add), ("--without", without)):
+            if given and recipe == "published":
+                raise UsageError(f"{option} goes with the default recipe", remedy="leave --recipe out")
         config = config_for(
             arch,
             recipe,  # type: ignore[arg-type]
@@ -83,6 +88,7 @@ def train(
             learning_rate=learning_rate,
             patience=patience,
             precision=precision,
+            without=tuple(without or ()),
         )
         console = errors_console()
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())

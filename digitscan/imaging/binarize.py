@@ -46,6 +46,16 @@ def default_window(shape: tuple[int, int]) -> int:
     return int(max(31, max(shape) // 40)) | 1
 
 
+def string_window(shape: tuple[int, ...]) -> int:
+    """Side of the neighbourhood for an image that is one string: strokes fill much of it."""
+    return max(31, int(0.8 * min(shape))) | 1
+
+
+def digit_window(shape: tuple[int, ...]) -> int:
+    """Side of the neighbourhood for an image that is one digit: paper may lie at its rim only."""
+    return max(15, int(1.2 * max(shape))) | 1
+
+
 def paper_level(image: GrayImage, window: int) -> GrayImage:
     """Estimate the paper under the ink.
 

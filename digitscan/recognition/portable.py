@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import warnings
 from pathlib import Path
+from typing import Any
 
 from digitscan.core.errors import ModelError, OutputError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, NOT_A_DIGIT
 from digitscan.core.version import __version__
 from digitscan.recognition.normalize import NORMALIZATION_VERSION
-from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, write_card
+from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
 
 SUFFIXES = (".keras", ".h5")
@@ -22,8 +23,19 @@ def _checked(path: Path) -> Path:
     return path
 
 
+def _fold_temperature(network: Any, temperature: float) -> None:
+    """Put a model's temperature into the network: the softmax's weights are divided by it.
+
+    Other programs know nothing of the card; what they read must be as sure as what we read.
+    """
+    if temperature == 1.0:
+        return
+    last = network.layers[-1]
+    last.set_weights([weights / temperature for weights in last.get_weights()])
+
+
 def export_network(model: str, out: Path) -> None:
-    """Write a model's network to one file.
+    """Write a model's network to one file, its temperature folded in.
 
     Raises
     ------
@@ -38,6 +50,7 @@ def export_network(model: str, out: Path) -> None:
     import keras
 
     network = keras.saving.load_model(folder / MODEL_FILE, compile=False)
+    _fold_temperature(network, read_card(folder).temperature)
     temporary = out.with_name(f".{out.stem}.part{out.suffix}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

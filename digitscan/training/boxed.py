@@ -10,7 +10,7 @@ import numpy as np
 
 from digitscan.core.errors import DataError
 from digitscan.core.types import Ink
-from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.binarize import binarize, soft_ink, string_window
 from digitscan.training.sources import Glyph, GlyphSource, tight
 
 
@@ -43,7 +43,7 @@ def load_boxed(folder: Path) -> GlyphSource:
         image = cv2.imread(str(folder / "images" / name), cv2.IMREAD_GRAYSCALE)
         if image is None:
             raise DataError(f"cannot read the page {folder / 'images' / name}", remedy="check boxes.csv")
-        window = max(31, int(0.8 * min(image.shape))) | 1  # as for an image that is one string
+        window = string_window(image.shape)
         ink = soft_ink(np.asarray(image, np.uint8), window)
         mask, _ = binarize(ink, window=window)
         near = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8))

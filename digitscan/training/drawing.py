@@ -21,7 +21,7 @@ class GlyphBank:
     """All sources, ready to draw from: digits by weight and class, and the raw material of negatives."""
 
     digits: list[GlyphSource]
-    letters: GlyphSource
+    letters: list[GlyphSource]
     marks: list[GlyphSource]
     scripts: GlyphSource | None
     clean: GlyphSource
@@ -41,9 +41,10 @@ class GlyphBank:
         digits = [source.only(source.labels != NOT_A_DIGIT) for source in drawn]
         others = [source.only(source.labels == NOT_A_DIGIT) for source in drawn]
         marks = [source for source in sources if source.name.endswith("-marks")]
+        letters = [source for source in sources if source.name.endswith("-letters")]
         return cls(
             [source for source in digits if source.glyphs],
-            by_name.get("fonts-letters", empty),
+            [source for source in letters if source.glyphs],
             [source for source in (*marks, *others) if source.glyphs],
             by_name.get("omniglot105_negatives"),
             by_name.get("mnist-train", empty),
@@ -163,17 +164,16 @@ def draw_digit(
     if source is None:
         source = bank.digits[int(rng.choice(len(bank.digits), p=bank.shares))]
     glyph, digit = pick(source, rng, only)
-    printed = source.name.startswith(("fonts", "printed"))
     ink = warp(
         glyph,
         style.height,
         rng,
-        slant=0.0 if printed else style.slant,
+        slant=0.0 if source.printed else style.slant,
         threshold=style.threshold,
         aspect=source.aspect,
-        strength=0.5 if printed else 1.0,
+        strength=0.5 if source.printed else 1.0,
     )
-    if not printed and digit == 7 and source.name.startswith("mnist") and rng.random() < 0.15:
+    if digit == 7 and source.name.startswith("mnist") and rng.random() < 0.15:
         _cross_seven(ink, rng)
     return Stroke(ink, digit)
 

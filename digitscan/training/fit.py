@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,14 @@ import numpy as np
 
 from digitscan.core.errors import DataError, ModelError, OutputError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, Posteriors
+from digitscan.export.atomic import write_whole
 from digitscan.recognition.architectures import architecture, build
 from digitscan.recognition.calibration import fit_temperature
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
 from digitscan.training.drawing import GlyphBank
+from digitscan.training.history import EpochReport, History, read_log
 from digitscan.training.precision import choose_precision
 from digitscan.training.recipes import TrainingConfig
 from digitscan.training.sources import load_mnist
@@ -41,23 +42,6 @@ BEST = "best.keras"
 STATE = "state.json"
 _CALIBRATION_SEED = 7_000_003
 """Added to a run's seed, so that the crops it is calibrated with are none that it learned from."""
-LOG = "log.csv"
-"""Beside the model: one line an epoch, for learning curves."""
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """What is known after an epoch."""
-
-    epoch: int
-    epochs: int
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    elapsed_s: float
-    remaining_s: float
 
 
 Progress = Callable[[EpochReport], None]
@@ -152,10 +136,10 @@ def train(
     try:
         network = build(config.arch, classes)
         if config.start_from:
-            network.set_weights(load_network(config.start_from, config.arch).get_weights())
+            _take_weights(network, config.start_from, config.arch)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
         network.compile(_optimizer(config), loss, metrics=["accuracy"])
-        history = _History(folder, tensorboard)
+        history = History(folder, tensorboard)
         first, spent = 0, 0.0
         if resume and (folder / STATE).is_file():
             state = json.loads((folder / STATE).read_text())
@@ -197,13 +181,20 @@ def train(
     return _finish(network, config, folder, validation, unseen, done, history, sets)
 
 
+def _demand_finite(loss: float, epoch: int, kept: int, folder: Path) -> None:
+    """End a run whose loss is no number; `kept` is the epoch, 1-based, of the last checkpoint, 0 if there is none."""
+    if not math.isfinite(loss):
+        weights = f"; the weights of epoch {kept} are in {folder / CHECKPOINT}" if kept else ""
+        raise DataError(f"the loss is {loss} in epoch {epoch}", remedy=f"lower --learning-rate{weights}")
+
+
 def _loop(
     network: Any,
     config: TrainingConfig,
     stream: Stream,
     validation: tuple[Crops, Labels],
     folder: Path,
-    history: _History,
+    history: History,
     first: int,
     started: float,
     on_epoch: Progress | None,
@@ -231,17 +222,14 @@ def _loop(
                 taken += 1
                 if on_batch is not None and step % 10 == 0:
                     on_batch(min(progress, 1.0))
-                if step % 100 == 0 and not math.isfinite(float(logs["loss"])):
-                    raise DataError(
-                        f"the loss is {logs['loss']} in epoch {epoch + 1}",
-                        remedy=f"lower --learning-rate; the weights of epoch {done} are in {folder / CHECKPOINT}",
-                    )
+                _demand_finite(float(logs["loss"]), epoch + 1, done, folder)
                 if progress >= 1.0:
                     break
             done = epoch + 1
             elapsed = time.monotonic() - started
-            _checkpoint(network, folder, done, elapsed)
             loss, accuracy = _measure(network, *validation)
+            _demand_finite(loss, done, epoch, folder)  # the last step may have broken the weights
+            _checkpoint(network, folder, done, elapsed)
             remaining = max(elapsed / max(done / config.epochs, progress) - elapsed, 0.0)
             mean_loss, mean_accuracy = (float(value) for value in sums / max(taken, 1))
             report = EpochReport(
@@ -271,52 +259,6 @@ def _loop(
     return done
 
 
-class _History:
-    """The learning curve: kept, and written after every epoch."""
-
-    def __init__(self, folder: Path, tensorboard: bool) -> None:
-        self.reports: list[EpochReport] = []
-        self._folder = folder
-        self._writer: Any = None
-        if tensorboard:
-            import tensorflow as tf
-
-            self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
-
-    def reload(self) -> None:
-        """Take up the curve of a run that was stopped."""
-        self.reports = read_log(self._folder)
-
-    def add(self, report: EpochReport) -> None:
-        """Keep a report and write the curve."""
-        self.reports.append(report)
-        with (self._folder / LOG).open("w", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(field.name for field in fields(EpochReport))
-            writer.writerows(astuple(r) for r in self.reports)
-        if self._writer is not None:
-            import tensorflow as tf
-
-            with self._writer.as_default(step=report.epoch):
-                for name in ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
-                    tf.summary.scalar(name, getattr(report, name))
-
-    def best_epoch(self) -> int:
-        """The epoch, 1-based, with the best validation accuracy."""
-        return max(self.reports, key=lambda r: r.validation_accuracy).epoch
-
-
-def read_log(folder: Path) -> list[EpochReport]:
-    """The learning curve of a model; empty where it has none."""
-    if not (folder / LOG).is_file():
-        return []
-    with (folder / LOG).open(newline="") as stream:
-        return [
-            EpochReport(int(row["epoch"]), int(row["epochs"]), *(float(row[f.name]) for f in fields(EpochReport)[2:]))
-            for row in csv.DictReader(stream)
-        ]
-
-
 @dataclass(frozen=True, slots=True)
 class FoldsResult:
     """Validation accuracy of each fold, and their mean and sample standard deviation."""
@@ -338,8 +280,17 @@ def cross_validate(config: TrainingConfig, folds: int, out: Path, **options: Any
         accuracies.append(read_log(out / named.name)[-1].validation_accuracy)
     deviation = float(np.std(accuracies, ddof=1)) if folds > 1 else 0.0
     result = FoldsResult(tuple(accuracies), float(np.mean(accuracies)), deviation)
-    (out / f"{config.name}-folds.json").write_text(json.dumps(asdict(result), indent=2) + "\n")
+    write_whole(out / f"{config.name}-folds.json", (json.dumps(asdict(result), indent=2) + "\n").encode())
     return result
+
+
+def _take_weights(network: Any, model: str, arch: str) -> None:
+    try:
+        network.set_weights(load_network(model, arch).get_weights())
+    except ValueError as error:
+        raise ModelError(
+            f"{model} is an older {arch} with other layers", remedy="leave --start-from out, and train from nothing"
+        ) from error
 
 
 def load_network(model: str, arch: str) -> Any:
@@ -368,11 +319,11 @@ def _checkpoint(network: Any, folder: Path, epoch: int, elapsed_s: float) -> Non
         temporary = folder / "checkpoint.tmp.keras"
         network.save(temporary)
         temporary.replace(folder / CHECKPOINT)
-        (folder / STATE).write_text(json.dumps({"epoch": epoch, "elapsed_s": elapsed_s}))
     except OSError as error:
         raise OutputError(
             f"cannot write a checkpoint in {folder}: {error}", remedy="free some space and use --resume"
         ) from error
+    write_whole(folder / STATE, json.dumps({"epoch": epoch, "elapsed_s": elapsed_s}).encode())
 
 
 def _finish(
@@ -382,7 +333,7 @@ def _finish(
     validation: tuple[Crops, Labels],
     unseen: list[tuple[Crops, Labels]],
     epochs: int,
-    history: _History,
+    history: History,
     sets: list[dict[str, Any]],
 ) -> ModelCard:
     import keras

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.errors import DataError
 from digitscan.core.types import NOT_A_DIGIT
-from digitscan.imaging.binarize import soft_ink
+from digitscan.imaging.binarize import digit_window, soft_ink
 from digitscan.training.sources import Glyph, GlyphSource, read_idx, tight
 
 NOT_A_DIGIT_FOLDERS = ("not-a-digit", "none", "10")
@@ -87,7 +87,7 @@ def as_ink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     rim = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     if float(np.median(rim)) <= 127:
         return image
-    return soft_ink(image, max(15, int(1.2 * max(image.shape))) | 1)
+    return soft_ink(image, digit_window(image.shape))
 
 
 def load_class_folders(folder: Path) -> tuple[list[Glyph], list[int]]:
@@ -118,6 +118,14 @@ def load_class_folders(folder: Path) -> tuple[list[Glyph], list[int]]:
     return images, labels
 
 
+def _numbers(row: list[str]) -> NDArray[np.float64]:
+    """The row's numbers; none when one of its fields is no number."""
+    try:
+        return np.array(row, dtype=np.float64)
+    except ValueError:
+        return np.zeros(0)
+
+
 def load_csv(path: Path) -> tuple[list[Glyph], list[int]]:
     """Kaggle's form: a header, then ``label,pixel0,...``; square pictures, ink high.
 
@@ -130,26 +138,32 @@ def load_csv(path: Path) -> tuple[list[Glyph], list[int]]:
     labels: list[int] = []
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
         rows = csv.reader(stream)
-        header = next(rows, None)
-        if not header or len(header) < 2:
-            raise DataError(f"{path} is empty", remedy="the first line reads label,pixel0,pixel1,...")
-        side = int(round((len(header) - 1) ** 0.5))
-        if side * side != len(header) - 1:
-            raise DataError(f"{path}: {len(header) - 1} pixels are no square", remedy="write square pictures")
-        headless = header[0].strip().isdigit()
-        for row in chain([header] if headless else [], rows):
-            try:
-                values = np.array(row, dtype=np.float64)
-            except ValueError:
-                values = np.zeros(0)
-            label = int(values[0]) if len(values) == len(header) else -1
-            if not 0 <= label <= NOT_A_DIGIT or values.min() < 0 or values.max() > 255:
-                raise DataError(
-                    f"{path}, line {rows.line_num}: not a label and {side * side} pixels of 0 to 255",
-                    remedy="fix or remove the line",
-                )
-            images.append(values[1:].astype(np.uint8).reshape(side, side))
-            labels.append(label)
+        try:
+            header = next(rows, None)
+            if not header or len(header) < 2:
+                raise DataError(f"{path} is empty", remedy="the first line reads label,pixel0,pixel1,...")
+            side = int(round((len(header) - 1) ** 0.5))
+            if side * side != len(header) - 1:
+                raise DataError(f"{path}: {len(header) - 1} pixels are no square", remedy="write square pictures")
+            headless = header[0].strip().isdigit()
+            for row in chain([header] if headless else [], rows):
+                values = _numbers(row)
+                # Written so that NaN fails it as well.
+                if len(values) != len(header) or not (values >= 0).all() or not (values <= 255).all():
+                    label = -1
+                else:
+                    label = int(values[0])
+                if not 0 <= label <= NOT_A_DIGIT:
+                    raise DataError(
+                        f"{path}, line {rows.line_num}: not a label and {side * side} pixels of 0 to 255",
+                        remedy="fix or remove the line",
+                    )
+                images.append(values[1:].astype(np.uint8).reshape(side, side))
+                labels.append(label)
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, line {rows.line_num}: {error}", remedy="write the table again as plain comma-separated text"
+            ) from error
     return images, labels
 
 
@@ -168,11 +182,13 @@ def load_npz(path: Path) -> tuple[list[Glyph], list[int]]:
         raise DataError(f"cannot read {path}: {error}", remedy="it must hold arrays x and y") from error
     if x.ndim == 4 and x.shape[3] == 1:
         x = x[..., 0]
-    if x.ndim != 3 or x.dtype != np.uint8 or len(x) != len(y):
+    if x.ndim != 3 or x.dtype != np.uint8 or y.shape != x.shape[:1] or 0 in x.shape[1:]:
         raise DataError(
             f"{path}: x is {x.shape} {x.dtype}, y is {y.shape}", remedy="give x (N, H, W) uint8 and y (N,) alike"
         )
-    if len(y) and (int(y.min()) < 0 or int(y.max()) > NOT_A_DIGIT):
+    if not (np.issubdtype(y.dtype, np.integer) or np.issubdtype(y.dtype, np.floating)):
+        raise DataError(f"{path}: labels are {y.dtype}", remedy="use numbers: 0 to 9, and 10 for not-a-digit")
+    if len(y) and not (y.min() >= 0 and y.max() <= NOT_A_DIGIT):
         raise DataError(f"{path}: labels from {y.min()} to {y.max()}", remedy="use 0 to 9, and 10 for not-a-digit")
     return [as_ink(image) for image in x], [int(label) for label in y]
 
@@ -189,6 +205,8 @@ def load_idx_pair(path: Path) -> tuple[list[Glyph], list[int]]:
     if beside == path or not beside.is_file():
         raise DataError(f"no labels beside {path}", remedy=f"expected {beside.name}; name the files as MNIST does")
     images, labels = read_idx(path), read_idx(beside)
-    if images.ndim != 3 or len(images) != len(labels):
-        raise DataError(f"{path}: {len(images)} images but {len(labels)} labels", remedy="use files of the same set")
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or 0 in images.shape[1:]:
+        raise DataError(
+            f"{path}: images {images.shape} do not match labels {labels.shape}", remedy="use files of the same set"
+        )
     return [as_ink(image) for image in images], [int(label) for label in labels]

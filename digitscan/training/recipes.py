@@ -55,6 +55,8 @@ class TrainingConfig:
     seed: int = 1
     start_from: str = ""
     """Model id or folder whose weights the run starts from; empty starts from nothing."""
+    without: tuple[str, ...] = ()
+    """Sets beside MNIST that train nothing, so that they can be measured with."""
     fold: int = 0
     folds: int = 0
     """With `folds` above 1, every `folds`-th digit from number `fold` on validates instead of the held-out end."""

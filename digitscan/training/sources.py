@@ -1,4 +1,4 @@
-"""Where glyphs come from: MNIST, the npz sets beside it, and fonts.
+"""Where glyphs come from: MNIST and the npz sets beside it.
 
 A glyph is a tight (h, w) uint8 array, ink high, with its class: 0-9, or 10 for not-a-digit.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -46,6 +45,8 @@ class GlyphSource:
         Share of the drawn samples, relative to the other sources.
     aspect : (float, float)
         Range of a horizontal squeeze: sets whose digits were stretched to a square need one.
+    printed : bool
+        Print varies less than handwriting: it is warped half as much and never slanted.
     """
 
     name: str
@@ -53,13 +54,14 @@ class GlyphSource:
     labels: NDArray[np.uint8]
     weight: float
     aspect: tuple[float, float] = (0.85, 1.15)
+    printed: bool = False
 
     def only(self, rows: NDArray[np.bool_]) -> GlyphSource:
         """The same source with some of its glyphs: `rows` is (N,) bool."""
         if rows.all():
             return self
         chosen = np.flatnonzero(rows)
-        return GlyphSource(self.name, [self.glyphs[k] for k in chosen], self.labels[chosen], self.weight, self.aspect)
+        return replace(self, glyphs=[self.glyphs[k] for k in chosen], labels=self.labels[chosen])
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -201,72 +203,85 @@ def _load_npz(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         raise DataError(f"cannot read {path}: {error}", remedy="fetch the file again") from error
 
 
-def _collect(
-    name: str,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    prepare: Callable[[NDArray[np.uint8]], Glyph | None],
-    weight: float,
-    aspect: tuple[float, float] = (0.85, 1.15),
-) -> GlyphSource:
-    pairs = [
-        (glyph, label) for image, label in zip(images, labels, strict=True) if (glyph := prepare(image)) is not None
-    ]
-    kept = np.array([label for _, label in pairs], np.uint8)
-    return GlyphSource(name, [glyph for glyph, _ in pairs], kept, weight, aspect)
+def _glyphs(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], prepare: Callable[[NDArray[np.uint8]], Glyph | None]
+) -> tuple[list[Glyph], NDArray[np.uint8]]:
+    """Glyphs of all pictures that hold one, and their labels."""
+    pairs = [(glyph, own) for image, own in zip(images, labels, strict=True) if (glyph := prepare(image)) is not None]
+    return [glyph for glyph, _ in pairs], np.array([own for _, own in pairs], np.uint8)
 
 
-def load_sources(data: Path | None = None, *, without: tuple[str, ...] = ()) -> list[GlyphSource]:
+@dataclass(frozen=True, slots=True)
+class _KnownSet:
+    """A set of digits as its authors give it, and what makes glyphs of its pictures."""
+
+    prepare: Callable[[NDArray[np.uint8]], Glyph | None]
+    weight: float = 0.0
+    """Share beside MNIST's 0.5 of the drawn samples; 0 where its glyphs are only material, or only measure."""
+    aspect: tuple[float, float] = (0.85, 1.15)
+    trains: bool = True
+    printed: bool = False
+    file: str = ""
+    """Where it differs from the set's own name."""
+    rows: Callable[[NDArray[np.uint8]], NDArray[np.bool_]] | None = None
+    """Which labels are kept; all where not given."""
+    digits: bool = True
+    """False where nothing in it is a digit."""
+
+
+def _letters(image: NDArray[np.uint8]) -> Glyph | None:
+    return tight(_smooth(image[::2, ::2], 1))
+
+
+KNOWN_SETS = {
+    "optdigits32_train": _KnownSet(lambda image: tight(_smooth(image, 2)), 0.09, (0.75, 1.1)),
+    "semeion16": _KnownSet(lambda image: tight(_smooth(image, 3)), 0.09, (0.5, 0.95)),
+    "usps16_train": _KnownSet(lambda image: tight(_smooth(image, 3)), aspect=(0.5, 0.95), trains=False),
+    "hwd1000": _KnownSet(lambda image: tight(_smooth(image, 2)), 0.03),
+    # Class 0 is an empty cell, 10 are strays.
+    "printed28_train": _KnownSet(
+        lambda image: _central(cv2.bitwise_not(image)), 0.03, printed=True, rows=lambda y: (y > 0) & (y < 10)
+    ),
+    # 10 is blank, 11 are small candidates.
+    "sudoku_cells56_train": _KnownSet(_central, 0.05, rows=lambda y: y < 10),
+    # Every eighth letter trains nothing: it measures how unseen letters are told from digits.
+    "omniglot105_negatives": _KnownSet(_letters, rows=lambda y: y % 8 != 7, digits=False),
+    "omniglot105_held_out": _KnownSet(
+        _letters, trains=False, file="omniglot105_negatives", rows=lambda y: y % 8 == 7, digits=False
+    ),
+}
+"""Sets that are known beside MNIST, by the name of their npz file."""
+
+
+def load_sources(data: Path | None = None, *, without: Sequence[str] = ()) -> list[GlyphSource]:
     """Load every handwritten and printed set that may train shipped weights.
 
     Parameters
     ----------
     data : Path, optional
         A folder with ``mnist/`` and, where present, ``digits/*.npz``; found as `load_mnist` does if not given.
-    without : tuple of str
-        Names of sources to leave out, for a leave-one-source-out measurement.
+    without : sequence of str
+        Names of sets to leave out, so that they can be measured with.
 
     Raises
     ------
     DataError
-        If MNIST is nowhere to be found. The other sets are optional.
+        If MNIST is nowhere to be found, or `without` names no known set. The other sets are optional.
     """
+    if unknown := set(without) - set(KNOWN_SETS):
+        raise DataError(f"no set named {min(unknown)!r}", remedy=f"choose from {', '.join(KNOWN_SETS)}")
     images, labels = load_mnist("train", data)
-    sources = [_collect("mnist-train", images, labels, tight, 0.50)]
+    sources = [GlyphSource("mnist-train", *_glyphs(images, labels, tight), 0.50)]
     folder = next((place / "digits" for _, place in candidate_folders(data) if (place / "digits").is_dir()), None)
     if folder is not None:
-        sources += [
-            load_set(folder, name) for name in set_names(folder) if name in TRAINING_SHARE and name not in without
-        ]
+        names = [name for name in set_names(folder) if KNOWN_SETS[name].trains and name not in without]
+        sources += [load_set(folder, name) for name in names]
     return sources
-
-
-TRAINING_SHARE = {
-    "optdigits32_train": 0.09,
-    "semeion16": 0.09,
-    "hwd1000": 0.03,
-    "printed28_train": 0.03,
-    "sudoku_cells56_train": 0.05,
-    "omniglot105_negatives": 0.0,
-}
-"""Weights beside MNIST's 0.5 of the sets that train; a set that is not named here is only measured with."""
-
-_PREPARE: dict[str, tuple[Callable[[NDArray[np.uint8]], Glyph | None], tuple[float, float]]] = {
-    "optdigits32_train": (lambda im: tight(_smooth(im, 2)), (0.75, 1.1)),
-    "semeion16": (lambda im: tight(_smooth(im, 3)), (0.5, 0.95)),
-    "usps16_train": (lambda im: tight(_smooth(im, 3)), (0.5, 0.95)),
-    "hwd1000": (lambda im: tight(_smooth(im, 2)), (0.85, 1.15)),
-    "printed28_train": (lambda im: _central(cv2.bitwise_not(im)), (0.85, 1.15)),
-    "sudoku_cells56_train": (lambda im: _central(im), (0.85, 1.15)),
-    "omniglot105_negatives": (lambda im: tight(_smooth(im[::2, ::2], 1)), (0.85, 1.15)),
-    "omniglot105_held_out": (lambda im: tight(_smooth(im[::2, ::2], 1)), (0.85, 1.15)),
-}
 
 
 def set_names(folder: Path) -> list[str]:
     """Sets in a folder of npz files that are known here, by name."""
-    names = sorted(path.stem for path in folder.glob("*.npz") if path.stem in _PREPARE)
-    return [*names, "omniglot105_held_out"] if "omniglot105_negatives" in names else names
+    return sorted(name for name, known in KNOWN_SETS.items() if (folder / f"{known.file or name}.npz").is_file())
 
 
 def load_set(folder: Path, name: str) -> GlyphSource:
@@ -277,99 +292,11 @@ def load_set(folder: Path, name: str) -> GlyphSource:
     DataError
         If its file cannot be read.
     """
-    file = "omniglot105_negatives" if name == "omniglot105_held_out" else name
-    x, y = _load_npz(folder / f"{file}.npz")
-    if name.startswith("omniglot"):
-        # Every eighth letter trains nothing: it measures how unseen letters are told from digits.
-        kept = (y % 8 == 7) == (name == "omniglot105_held_out")
+    known = KNOWN_SETS[name]
+    x, y = _load_npz(folder / f"{known.file or name}.npz")
+    if known.rows is not None:
+        kept = known.rows(y)
         x, y = x[kept], y[kept]
+    if not known.digits:
         y = np.full(len(y), NOT_A_DIGIT, np.uint8)
-    elif name.startswith("printed28"):  # class 0 is an empty cell, 10 are strays
-        x, y = x[(y > 0) & (y < 10)], y[(y > 0) & (y < 10)]
-    elif name.startswith("sudoku"):  # 10 is blank, 11 are small candidates
-        x, y = x[y < 10], y[y < 10]
-    prepare, aspect = _PREPARE[name]
-    return _collect(name, x, y, prepare, TRAINING_SHARE.get(name, 0.0), aspect)
-
-
-_FREE_FONTS = re.compile(
-    r"DejaVu|Liberation|Free(Mono|Sans|Serif)|OCR-?[AB]|Lato|Roboto|Carlito|Caladea|Courier ?Prime|lmroman|lmsans"
-    r"|lmmono|DSEG|OldStandard|C059|NimbusMono|NimbusRoman|NimbusSans|P052|URWBookman|URWGothic|Junicode"
-    r"|LinLibertine|LinBiolinum|EBGaramond|Inconsolata|Humor|ComicNeue|breip|Ecolier|OpenSans|Cabin|GFSDidot"
-    r"|Gentium|Cantarell|Hack|STIX|cmr10|cmss10|cmtt10|SteveHand|scratch|JoeHand|Bravofont",
-    re.IGNORECASE,
-)
-"""Families under free licences (OFL, GPL with font exception, Apache, Bitstream Vera, LPPL)."""
-_NO_DIGITS = re.compile(
-    r"DSEGWeather|DSEG14|DSEG7.*(Mini|GCHAN)|_K\.|OCRB[EX]\.|Hairline|Symbol|Dingbats|MathJax|Italic.*Swash|Initials|Keyboard|Upright(?!.*Roman)",
-    re.IGNORECASE,
-)
-
-
-def find_fonts() -> list[Path]:
-    """Free fonts installed on this machine, and those that matplotlib carries; sorted by file name."""
-    folders = [
-        Path("/usr/share/fonts"),
-        Path("/usr/share/texmf/fonts"),
-        Path("/Library/Fonts"),
-        Path("C:/Windows/Fonts"),
-    ]
-    folders.append(Path.home() / ".local" / "share" / "fonts")
-    try:
-        import matplotlib
-
-        folders.append(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
-    except ImportError:
-        pass
-    found: dict[str, Path] = {}
-    for folder in folders:
-        if folder.is_dir():
-            for path in folder.rglob("*"):
-                name = path.name
-                if path.suffix.lower() in (".ttf", ".otf") and _FREE_FONTS.search(name) and not _NO_DIGITS.search(name):
-                    found.setdefault(name, path)
-    return [found[name] for name in sorted(found)]
-
-
-# Letters that a reader of one crop cannot tell from a digit are left out: O o D Q I l | b q g Z z s.
-_LETTERS = "ABCEFGHJKLMNPRSTUVWXYacdefhjkmnprtuvwxy" + "äüéñ"
-_MARKS = ".,;:-=+*#%&?!\"'@€$£<>~^{}[]"
-
-
-def _render(font_path: Path, text: str, size: int) -> Iterator[tuple[str, Glyph]]:
-    from PIL import Image, ImageDraw, ImageFont
-
-    try:
-        font = ImageFont.truetype(str(font_path), size)
-    except OSError:
-        return
-    for character in text:
-        canvas = Image.new("L", (size * 2, size * 2), 0)
-        ImageDraw.Draw(canvas).text((size // 2, size // 4), character, fill=255, font=font)
-        glyph = tight(np.asarray(canvas))
-        if glyph is not None and glyph.shape[0] > 2:
-            yield character, glyph
-
-
-def font_sources(size: int = 56) -> tuple[GlyphSource, GlyphSource, GlyphSource]:
-    """Digits, letters and marks of every free font found: three sources, empty where there are no fonts."""
-    drawn: dict[str, tuple[list[Glyph], list[int]]] = {kind: ([], []) for kind in ("digits", "letters", "marks")}
-    for path in find_fonts():
-        rendered = list(_render(path, "0123456789", size))
-        # A font whose digits are all one shape has none: it shows its "missing" box.
-        if len(rendered) < 10 or len({glyph.tobytes() for _, glyph in rendered}) < 10:
-            continue
-        for character, glyph in rendered:
-            drawn["digits"][0].append(glyph)
-            drawn["digits"][1].append(int(character))
-        for kind, text in (("letters", _LETTERS), ("marks", _MARKS)):
-            if "DSEG" in path.name:  # seven-segment letters are digits to the eye
-                continue
-            for _, glyph in _render(path, text, size):
-                drawn[kind][0].append(glyph)
-                drawn[kind][1].append(NOT_A_DIGIT)
-    digits, letters, marks = (
-        GlyphSource(f"fonts-{kind}", glyphs, np.array(labels, np.uint8), weight)
-        for (kind, (glyphs, labels)), weight in zip(drawn.items(), (0.30, 0.0, 0.0), strict=True)
-    )
-    return digits, letters, marks
+    return GlyphSource(name, *_glyphs(x, y, known.prepare), known.weight, known.aspect, known.printed)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import CROP_SIZE, Crops
 from digitscan.training.drawing import GlyphBank
+from digitscan.training.fonts import font_sources
 from digitscan.training.handwriting import drawn_sources
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import TrainingConfig
-from digitscan.training.sources import GlyphSource, font_sources, load_sources
+from digitscan.training.sources import GlyphSource, load_sources
 from digitscan.training.synthesis import synthesize
 
 Labels = NDArray[np.uint8]
@@ -49,7 +50,7 @@ def validation_rows(count: int, config: TrainingConfig) -> NDArray[np.bool_]:
 def training_sources(config: TrainingConfig, data: Path | None, own: Sequence[str] = ()) -> list[GlyphSource]:
     """All sources of the default recipe; of MNIST only the digits that do not validate."""
     sources = []
-    for source in load_sources(data):
+    for source in load_sources(data, without=config.without):
         if source.name == "mnist-train":
             source = source.only(~validation_rows(len(source.glyphs), config))
         sources.append(source)

@@ -151,8 +151,8 @@ def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
     draw = rng.random()
     plain = {"slant": style.slant, "threshold": style.threshold, "aspect": (0.8, 1.2)}
     ink: Canvas | None = None
-    if draw < 0.30 and bank.letters.glyphs:
-        glyph, _ = pick(bank.letters, rng)
+    if draw < 0.30 and bank.letters:
+        glyph, _ = pick(bank.letters[int(rng.integers(len(bank.letters)))], rng)
         ink = warp(glyph, height, rng, slant=0.0, threshold=style.threshold, aspect=(0.85, 1.15), strength=0.5)
         if rng.random() < 0.3:  # pages come upside down and on their side
             ink = np.rot90(ink, int(rng.integers(1, 4)))

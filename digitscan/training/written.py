@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Ink
-from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.binarize import binarize, soft_ink, string_window
 from digitscan.recognition.normalize import normalize_ink
 from digitscan.segmentation.components import label
 from digitscan.segmentation.cuts import StringLattice, build_lattices
@@ -92,7 +92,7 @@ def _link(before: Canvas, after: Canvas, pen: int, height: int, rng: Rng) -> Non
 
 def read_number(image: NDArray[np.uint8]) -> tuple[StringLattice, Ink] | None:
     """Segment an image that is one string as the reader does; None where no ink is found."""
-    window = max(31, int(0.8 * min(image.shape))) | 1
+    window = string_window(image.shape)
     ink = soft_ink(image, window)
     mask, _ = binarize(ink, window=window)
     found = label(mask)
