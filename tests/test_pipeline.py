@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import digitscan
-from digitscan import pipeline
+from digitscan import layout
 from digitscan.batch.local import read_pages
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.geometry import map_points
@@ -239,6 +239,6 @@ def test_noise_is_bounded() -> None:
     rng = np.random.default_rng(0)
     page = RasterPage(PageRef("noise.png"), rng.integers(0, 255, (1200, 900), dtype=np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "MAX_CHARACTERS", 300)
+        patch.setattr(layout, "MAX_CHARACTERS", 300)
         prepared = prepare_page(page, Config())
     assert sum(len(s.edges) for s in prepared.strings) < 40 * 300
