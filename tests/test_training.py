@@ -25,7 +25,7 @@ from digitscan.training.history import EpochReport, read_log
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import PUBLISHED, TrainingConfig, config_for
 from digitscan.training.sources import GlyphSource, load_mnist, load_sources, read_idx, tight
-from digitscan.training.stream import augment, batches, validation_rows
+from digitscan.training.stream import CropBatches, augment, validation_rows
 from digitscan.training.synthesis import make_sheet, read_sheet, synthesize
 from digitscan.training.written import draw_number, label_candidate, number_crops
 
@@ -215,8 +215,8 @@ def test_training_and_reading_prepare_alike(trained: Path, bank: GlyphBank) -> N
 
     crops, labels = synthesize(bank, 640, 9)
     network = keras.saving.load_model(trained / "model.keras")
-    network.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    [(inputs, targets)] = batches(crops, labels, 640)
+    network.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy", metrics=["accuracy"])
+    [(inputs, targets)] = CropBatches(crops, labels, 640, 11)
     training_metric = network.test_on_batch(inputs, targets, return_dict=True)["accuracy"]
     reading_metric = (Classifier(str(trained)).classify(crops).argmax(axis=1) == labels).mean()
     assert float(training_metric) == pytest.approx(reading_metric, abs=1e-6)

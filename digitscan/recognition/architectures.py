@@ -8,6 +8,7 @@ from typing import Any
 
 from digitscan.core.errors import UsageError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE
+from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Architecture:
         Classes of the published network: 10, or 11 with not-a-digit.
     published_accuracy : float
         Share of MNIST's test digits right that its author states; 0 where none is stated.
+    reads_lines : bool
+        Takes whole normalized lines instead of crops of one digit.
     """
 
     id: str
@@ -36,6 +39,7 @@ class Architecture:
     build: Callable[[int], Any]
     published_classes: int = 10
     published_accuracy: float = 0.0
+    reads_lines: bool = False
 
 
 def _input() -> Any:
@@ -67,6 +71,32 @@ def _digitnet(classes: int) -> Any:
     x = layers.Dropout(0.3)(layers.Flatten()(x))
     x = layers.Dense(128, activation="relu")(x)
     return _finish(image, x, classes, "digitnet")
+
+
+def _linenet(outputs: int) -> Any:
+    from keras import Input, Model, layers
+
+    def norm(x: Any) -> Any:
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+
+    def block(x: Any, filters: int, kernel: int = 3, strides: int = 1) -> Any:
+        return norm(layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x))
+
+    line = Input((LINE_HEIGHT, None, 1), name="line")
+    x = block(line, 24, kernel=5, strides=2)
+    x = layers.MaxPooling2D(2)(block(x, 48))  # from here on a column is COLUMN_STEP columns of the line
+    x = block(x, 80)
+    x = layers.MaxPooling2D((2, 1))(block(x, 80))
+    x = layers.MaxPooling2D((2, 1))(block(x, 128))
+    x = norm(layers.Conv2D(128, (2, 1), use_bias=False)(x))
+    x = layers.Reshape((-1, 128))(x)
+    for dilation in (1, 2):  # neighbours help to tell where a digit ends
+        y = norm(layers.Conv1D(128, 5, padding="same", dilation_rate=dilation, use_bias=False)(x))
+        x = layers.add([x, y])
+    x = layers.Dropout(0.2)(x)
+    # No softmax: CTC's loss takes logits, the reader makes posteriors of them.
+    logits = layers.Dense(outputs, dtype="float32", name="logits")(x)
+    return Model(line, logits, name="linenet")
 
 
 def _mlp(*widths: int) -> Callable[[int], Any]:
@@ -161,6 +191,14 @@ _ALL = (
         published_classes=CLASS_COUNT,
     ),
     Architecture(
+        "linenet",
+        "whole lines 32 pixels high: six 2-D and two 1-D convolutions with batch normalization, for CTC",
+        "digitscan's own, after Shi, Bai and Yao 2017 (CRNN, TPAMI 39(11)), convolutions in place of recurrence",
+        _linenet,
+        published_classes=len(ALPHABET) + 1,
+        reads_lines=True,
+    ),
+    Architecture(
         "mlp-128",
         "flatten, dense 128 ReLU, softmax",
         "the beginner's example of the TensorFlow tutorials",
@@ -228,6 +266,8 @@ def architecture(name: str) -> Architecture:
 
 def build(name: str, classes: int = CLASS_COUNT) -> Any:
     """Build an untrained network: (None, 28, 28, 1) float32, 0 paper to 1 ink, in; (None, classes) posteriors out.
+
+    One that reads lines takes (None, 32, W, 1) and gives (None, W / 4, classes) logits.
 
     Raises
     ------

@@ -12,9 +12,11 @@ import msgspec
 
 from digitscan.core.errors import ModelError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, NOT_A_DIGIT, ModelInfo
+from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT, LINE_NORMALIZATION_VERSION
 from digitscan.recognition.normalize import NORMALIZATION_VERSION
 
 DEFAULT_MODEL = "digitnet-1"
+DEFAULT_LINE_MODEL = "linenet-1"
 MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"
 
@@ -29,13 +31,14 @@ class ModelCard(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sha256 : str
         Hash of ``model.keras``.
     input_shape : tuple of int
-        (28, 28, 1).
+        (28, 28, 1), or (32, 0, 1) for lines 32 pixels high and of any width.
     polarity : str
         ``ink-high``: 0 is paper, 1 is full ink.
     normalization_version : int
-        Of `digitscan.recognition.normalize`.
+        Of `digitscan.recognition.normalize`, or of `digitscan.recognition.lines`.
     classes : tuple of str
-        Names of the network's outputs: the ten digits, and not-a-digit where it knows that class.
+        Names of the network's outputs: the ten digits, and not-a-digit where it knows that class; for lines CTC's
+        blank and the alphabet.
     parameters : int
         Trainable and fixed numbers in the network.
     temperature : float
@@ -61,6 +64,11 @@ class ModelCard(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     data: list[dict[str, Any]] = []
     training: dict[str, Any] = {}
     accuracy: dict[str, Any] = {}
+
+    @property
+    def reads_lines(self) -> bool:
+        """Whether it takes whole lines instead of crops of one digit."""
+        return self.input_shape[0] != CROP_SIZE
 
     def info(self) -> ModelInfo:
         """The part that every result carries."""
@@ -130,14 +138,16 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(
             f"model card {folder / CARD_FILE}: {error}", remedy="install or train the model again"
         ) from error
-    if card.normalization_version != NORMALIZATION_VERSION:
+    version = LINE_NORMALIZATION_VERSION if card.reads_lines else NORMALIZATION_VERSION
+    if card.normalization_version != version:
         raise ModelError(
             f"model {card.id} was trained for normalization {card.normalization_version}, "
-            f"this digitscan makes {NORMALIZATION_VERSION}",
+            f"this digitscan makes {version}",
             remedy="train it again with `digitscan train`",
         )
-    fits = card.input_shape == (CROP_SIZE, CROP_SIZE, 1) and card.polarity == "ink-high"
-    if not fits or len(card.classes) not in (NOT_A_DIGIT, CLASS_COUNT):
+    digits = card.input_shape == (CROP_SIZE, CROP_SIZE, 1) and len(card.classes) in (NOT_A_DIGIT, CLASS_COUNT)
+    lines = card.input_shape == (LINE_HEIGHT, 0, 1) and card.classes == ("blank", *ALPHABET)
+    if not (digits or lines) or card.polarity != "ink-high":
         raise ModelError(
             f"model {card.id} does not take 28x28 ink-high crops of ten digits, with or without not-a-digit",
             remedy="use another model",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +13,20 @@ import numpy as np
 from digitscan.core.errors import ModelError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, ModelInfo, Posteriors
 from digitscan.recognition.calibration import temper
-from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card
+from digitscan.recognition.lines import COLUMN_STEP, LINE_HEIGHT, Line, pad_lines
+from digitscan.recognition.registry import (
+    DEFAULT_LINE_MODEL,
+    MODEL_FILE,
+    ModelCard,
+    file_sha256,
+    locate,
+    read_card,
+)
 
 Device = Literal["auto", "cpu", "gpu"]
 
 _BATCH = {"cpu": 512, "gpu": 8192}
+_LINE_BATCH = 32
 
 
 def quiet_tensorflow() -> None:
@@ -63,8 +73,10 @@ class Classifier:
     def __init__(self, model: str = "", *, device: Device = "auto", batch_size: int = 0) -> None:
         folder = locate(model)
         self.card: ModelCard = read_card(folder)
+        if self.card.reads_lines:
+            raise ModelError(f"model {self.card.id} reads whole lines", remedy="choose a model of single digits")
         self._network = _load(folder, self.card)
-        self._call, self.device = _compile(self._network, device)
+        self._call, self.device = _compile(self._network, (CROP_SIZE, CROP_SIZE), device)
         self.batch_size = batch_size or _BATCH[self.device]
 
     @property
@@ -116,6 +128,54 @@ class Classifier:
         return temper(posteriors.astype(np.float32), self.card.temperature)
 
 
+class LineReader:
+    """A trained network for whole lines, loaded once.
+
+    Parameters
+    ----------
+    model : str
+        Id or folder; empty means the shipped one.
+    device : {"auto", "cpu", "gpu"}
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, damaged, made for another version, or no reader of lines.
+    """
+
+    def __init__(self, model: str = "", *, device: Device = "auto") -> None:
+        folder = locate(model or DEFAULT_LINE_MODEL)
+        self.card: ModelCard = read_card(folder)
+        if not self.card.reads_lines:
+            raise ModelError(f"model {self.card.id} reads single digits", remedy="choose a model of lines")
+        self._call, self.device = _compile(_load(folder, self.card), (LINE_HEIGHT, None), device)
+
+    def read(self, lines: Sequence[Line]) -> list[Posteriors]:
+        """Posteriors along lines.
+
+        Parameters
+        ----------
+        lines : sequence of (32, w) uint8
+            As `digitscan.recognition.lines.normalize_line` makes them.
+
+        Returns
+        -------
+        list of (w / 4, 19) float32
+            Rows sum to 1: CTC's blank, then `ALPHABET`.
+        """
+        out: list[Posteriors] = [np.zeros((0, len(self.card.classes)), np.float32)] * len(lines)
+        order = sorted(range(len(lines)), key=lambda k: lines[k].shape[1])
+        for start in range(0, len(order), _LINE_BATCH):
+            rows = order[start : start + _LINE_BATCH]
+            batch = pad_lines([lines[k] for k in rows])[..., None].astype(np.float32) / np.float32(255)
+            logits = np.asarray(self._call(batch), np.float32)
+            powers = np.exp(logits - logits.max(axis=2, keepdims=True))
+            posteriors = powers / powers.sum(axis=2, keepdims=True)
+            for k, answers in zip(rows, posteriors, strict=True):
+                out[k] = answers[: lines[k].shape[1] // COLUMN_STEP]
+        return out
+
+
 def _out_of_memory(error: Exception) -> bool:
     return (
         type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError") or "out of memory" in str(error).lower()
@@ -137,8 +197,8 @@ def _load(folder: Path, card: ModelCard) -> Any:
         raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
 
 
-def _compile(network: Any, device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
-    """One function from (N, 28, 28, 1) float32 to posteriors, on the device asked for."""
+def _compile(network: Any, shape: tuple[int, int | None], device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
+    """One function from (N, *shape, 1) float32 to the network's answers, on the device asked for."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -156,7 +216,7 @@ def _compile(network: Any, device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
             except RuntimeError:  # already initialized by the program that uses the library
                 break
     place = "/GPU:0" if use_gpu else "/CPU:0"
-    signature = [tf.TensorSpec((None, CROP_SIZE, CROP_SIZE, 1), tf.float32)]
+    signature = [tf.TensorSpec((None, *shape, 1), tf.float32)]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def call(batch: Any) -> Any:

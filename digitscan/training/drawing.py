@@ -209,13 +209,13 @@ def trim(ink: Canvas) -> Canvas:
     return ink[y : y + h, x : x + w] if w else ink
 
 
-def paper(shape: tuple[int, int], rng: Rng) -> Canvas:
-    """Paper brightness, 0 to 1: shade, texture, and now and then a security pattern."""
+def paper(shape: tuple[int, int], rng: Rng, patterned: float = 0.35) -> Canvas:
+    """Paper brightness, 0 to 1: shade, texture, and with chance `patterned` a security pattern."""
     height, width = shape
     paper = np.full(shape, rng.uniform(0.55, 0.98), np.float32)
     shade = rng.normal(0, rng.uniform(0, 0.10), (4, 4)).astype(np.float32)
     paper *= 1 + cv2.resize(shade, (width, height), interpolation=cv2.INTER_CUBIC)
-    if rng.random() < 0.35:
+    if rng.random() < patterned:
         ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
         angle, period = rng.uniform(0, np.pi), rng.uniform(4, 14)
         wave = np.sin(xs * rng.uniform(0.005, 0.05)) * rng.uniform(0, 4)

@@ -14,35 +14,19 @@ from typing import Any
 import numpy as np
 
 from digitscan.core.errors import DataError, ModelError, OutputError
-from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, Posteriors
 from digitscan.export.atomic import write_whole
-from digitscan.recognition.architectures import architecture, build
-from digitscan.recognition.calibration import fit_temperature
-from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
+from digitscan.recognition.architectures import build
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 from digitscan.recognition.runtime import quiet_tensorflow
-from digitscan.training.drawing import GlyphBank
 from digitscan.training.history import EpochReport, History, read_log
 from digitscan.training.precision import choose_precision
 from digitscan.training.recipes import TrainingConfig
-from digitscan.training.sources import load_mnist
-from digitscan.training.stream import (
-    FileStream,
-    Labels,
-    SampleStream,
-    Stream,
-    batches,
-    training_sources,
-    validation_rows,
-)
-from digitscan.training.synthesis import synthesize
+from digitscan.training.stream import Stream
+from digitscan.training.tasks import Task, task_for
 
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
 STATE = "state.json"
-_CALIBRATION_SEED = 7_000_003
-"""Added to a run's seed, so that the crops it is calibrated with are none that it learned from."""
-
 
 Progress = Callable[[EpochReport], None]
 BatchProgress = Callable[[float], None]
@@ -67,18 +51,6 @@ def _optimizer(config: TrainingConfig) -> Any:
         return keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, **average)
     kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[config.optimizer]
     return kind(config.learning_rate, **average)
-
-
-def _predict(network: Any, crops: Crops) -> Posteriors:
-    inputs = crops[:, :, :, None].astype(np.float32) / 255.0
-    return np.asarray(network.predict(inputs, batch_size=512, verbose=0), np.float32)
-
-
-def _measure(network: Any, crops: Crops, labels: Labels) -> tuple[float, float]:
-    """Cross-entropy in nats and accuracy."""
-    posteriors = _predict(network, crops)
-    own = posteriors[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(own, 1e-7)).mean()), float((posteriors.argmax(1) == labels).mean())
 
 
 def train(
@@ -120,25 +92,18 @@ def train(
         If a checkpoint cannot be written; the last one is kept.
     """
     quiet_tensorflow()
-    architecture(config.arch)
-    images, truth = load_mnist("train", data)
-    rows = validation_rows(len(truth), config)
-    raw = normalize_all([image for image, held in zip(images, rows, strict=True) if not held]), truth[~rows]
-    validation = normalize_all([image for image, held in zip(images, rows, strict=True) if held]), truth[rows]
+    task = task_for(config, data, own)
 
     import keras
 
-    published = config.recipe == "published"
-    classes = architecture(config.arch).published_classes if published else CLASS_COUNT
     folder = out / config.name
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_dtype_policy(choose_precision(config.precision))
     try:
-        network = build(config.arch, classes)
+        network = build(config.arch, task.outputs)
         if config.start_from:
             _take_weights(network, config.start_from, config.arch)
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-        network.compile(_optimizer(config), loss, metrics=["accuracy"])
+        network.compile(_optimizer(config), task.loss(), metrics=task.metrics())
         history = History(folder, tensorboard)
         first, spent = 0, 0.0
         if resume and (folder / STATE).is_file():
@@ -146,22 +111,10 @@ def train(
             network = keras.saving.load_model(folder / CHECKPOINT)
             first, spent = int(state["epoch"]), float(state["elapsed_s"])
             history.reload()
-        # Everything that can be wrong with the data is said before the first epoch, by this process.
-        origin = training_sources(config, data, own) if not published else None
-        stream: Stream = FileStream(config, raw) if published else SampleStream(config, data, raw, own)
+        stream = task.open()
         try:
-            done = _loop(
-                network,
-                config,
-                stream,
-                validation,
-                folder,
-                history,
-                first,
-                time.monotonic() - spent,
-                on_epoch,
-                on_batch,
-            )
+            started = time.monotonic() - spent
+            done = _loop(network, config, task, stream, folder, history, first, started, on_epoch, on_batch)
         finally:
             stream.close()
         network.optimizer.finalize_variable_values(network.trainable_variables)
@@ -169,16 +122,7 @@ def train(
             network = keras.saving.load_model(folder / BEST)
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
-    sets = (
-        [{"name": "mnist-train", "glyphs": len(raw[1]), "weight": 1.0}]
-        if origin is None
-        else [{"name": s.name, "glyphs": len(s.glyphs), "weight": s.weight} for s in origin if s.glyphs]
-    )
-    unseen = [validation]
-    if origin is not None:  # real pages are harder than MNIST: confidence must hold on both
-        seed = config.seed + _CALIBRATION_SEED
-        unseen.append(synthesize(GlyphBank.of(origin), len(validation[1]), seed, 0.0, config.number_share))
-    return _finish(network, config, folder, validation, unseen, done, history, sets)
+    return _finish(network, config, task, folder, done, history)
 
 
 def _demand_finite(loss: float, epoch: int, kept: int, folder: Path) -> None:
@@ -191,8 +135,8 @@ def _demand_finite(loss: float, epoch: int, kept: int, folder: Path) -> None:
 def _loop(
     network: Any,
     config: TrainingConfig,
+    task: Task,
     stream: Stream,
-    validation: tuple[Crops, Labels],
     folder: Path,
     history: History,
     first: int,
@@ -201,24 +145,22 @@ def _loop(
     on_batch: BatchProgress | None,
 ) -> int:
     """All epochs; gives how many were done. Ctrl-C ends them early: what was learned so far is worth keeping."""
-    one_hot = np.eye(network.output_shape[-1], dtype=np.float32)
     rate = config.learning_rate
     done = first
     try:
         for epoch in range(first, config.epochs):
-            crops, labels = stream.epoch(epoch)
-            steps = max(len(labels) // config.batch_size, 1)
+            batches = stream.epoch(epoch)
             sums, taken = np.zeros(2), 0  # Keras gives each batch's own loss and accuracy
             progress = 0.0
-            for step, (batch, target) in enumerate(batches(crops, labels, min(config.batch_size, len(labels)))):
-                progress = (epoch + step / steps) / config.epochs
+            for step, (batch, target) in enumerate(batches):
+                progress = (epoch + step / len(batches)) / config.epochs
                 if config.time_budget_s:
                     progress = max(progress, (time.monotonic() - started) / config.time_budget_s)
                 if config.schedule == "cosine":
                     rate = schedule(progress, config.learning_rate)
                 network.optimizer.learning_rate.assign(rate)
-                logs = network.train_on_batch(batch, one_hot[target], return_dict=True)
-                sums += float(logs["loss"]), float(logs["accuracy"])
+                logs = network.train_on_batch(batch, target, return_dict=True)
+                sums += float(logs["loss"]), float(logs.get("accuracy", math.nan))
                 taken += 1
                 if on_batch is not None and step % 10 == 0:
                     on_batch(min(progress, 1.0))
@@ -227,7 +169,7 @@ def _loop(
                     break
             done = epoch + 1
             elapsed = time.monotonic() - started
-            loss, accuracy = _measure(network, *validation)
+            loss, accuracy = task.validate(network)
             _demand_finite(loss, done, epoch, folder)  # the last step may have broken the weights
             _checkpoint(network, folder, done, elapsed)
             remaining = max(elapsed / max(done / config.epochs, progress) - elapsed, 0.0)
@@ -326,22 +268,12 @@ def _checkpoint(network: Any, folder: Path, epoch: int, elapsed_s: float) -> Non
     write_whole(folder / STATE, json.dumps({"epoch": epoch, "elapsed_s": elapsed_s}).encode())
 
 
-def _finish(
-    network: Any,
-    config: TrainingConfig,
-    folder: Path,
-    validation: tuple[Crops, Labels],
-    unseen: list[tuple[Crops, Labels]],
-    epochs: int,
-    history: History,
-    sets: list[dict[str, Any]],
-) -> ModelCard:
+def _finish(network: Any, config: TrainingConfig, task: Task, folder: Path, epochs: int, history: History) -> ModelCard:
     import keras
 
     from digitscan.core.version import __version__
 
-    classes = network.output_shape[-1]
-    bare = build(config.arch, classes)
+    bare = build(config.arch, task.outputs)
     bare.set_weights(network.get_weights())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -350,20 +282,14 @@ def _finish(
         raise OutputError(
             f"cannot write the model in {folder}: {error}", remedy="free some space and use --resume"
         ) from error
-    posteriors = np.concatenate([_predict(bare, crops) for crops, _ in unseen])
     card = ModelCard(
         id=config.name,
         architecture=config.arch,
         sha256=file_sha256(folder / MODEL_FILE),
-        input_shape=(CROP_SIZE, CROP_SIZE, 1),
         polarity="ink-high",
-        normalization_version=NORMALIZATION_VERSION,
-        classes=(*map(str, range(10)), "not-a-digit")[:classes],
         parameters=bare.count_params(),
-        temperature=fit_temperature(posteriors, np.concatenate([labels for _, labels in unseen])),
         digitscan=__version__,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        data=sets,
         training={
             **asdict(config),
             "epochs_done": epochs,
@@ -371,7 +297,7 @@ def _finish(
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
         },
-        accuracy={f"mnist-train-held-out-{len(validation[1])}": round(_measure(bare, *validation)[1], 5)},
+        **task.card(bare),
     )
     write_card(folder, card)
     for leftover in (STATE, CHECKPOINT, BEST):

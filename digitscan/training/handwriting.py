@@ -402,7 +402,7 @@ MARKS: tuple[tuple[Stroke, ...], ...] = (
 )
 
 
-def _curve(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def curve(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Catmull-Rom spline through points: (N, 2) to (M, 2). Two points give a straight line."""
     if len(points) < 3:
         return points
@@ -433,7 +433,7 @@ def draw(strokes: Sequence[Stroke], rng: Rng) -> Glyph | None:
             if point not in moved:
                 moved[point] = np.array(point) + rng.normal(0, spread, 2)
         points = np.array([moved[point] for point in stroke])
-        pixels = (_curve(points) * scale * _SIZE + _SIZE / 2) * 16
+        pixels = (curve(points) * scale * _SIZE + _SIZE / 2) * 16
         cv2.polylines(canvas, [pixels.astype(np.int32)], False, 255, pen, cv2.LINE_AA, shift=4)
     return tight(canvas)
 

@@ -62,6 +62,11 @@ class TrainingConfig:
     """With `folds` above 1, every `folds`-th digit from number `fold` on validates instead of the held-out end."""
 
 
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "linenet": {"batch_size": 48, "epoch_samples": 18_000, "reuse": 3, "averaging": 0.998},
+}
+"""What the default recipe does otherwise for a network, since a line is more work than a crop."""
+
 PUBLISHED: dict[str, dict[str, Any]] = {
     "mlp-128": {"optimizer": "adam", "learning_rate": 1e-3, "batch_size": 32, "epochs": 5},
     "mlp-512-128": {
@@ -96,7 +101,7 @@ def config_for(arch: str, recipe: RecipeName = "default", **given: Any) -> Train
         raise UsageError(
             f"no training setting named {min(unknown)!r}", remedy=f"choose from {', '.join(sorted(names))}"
         )
-    settings: dict[str, Any] = {"arch": arch}
+    settings: dict[str, Any] = {"arch": arch} | (_DEFAULTS.get(arch, {}) if recipe == "default" else {})
     if recipe == "published":
         if arch not in PUBLISHED:
             raise UsageError(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import CROP_SIZE, Crops
+from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops
+from digitscan.recognition.lines import encode, pad_lines
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.fonts import font_sources
 from digitscan.training.handwriting import drawn_sources
+from digitscan.training.lines import WrittenLine, line_samples
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import TrainingConfig
 from digitscan.training.sources import GlyphSource, load_sources
@@ -24,14 +27,67 @@ from digitscan.training.synthesis import synthesize
 Labels = NDArray[np.uint8]
 
 
-class Stream(Protocol):
-    """Something that gives an epoch's crops and labels, the same for the same number."""
+Batch = tuple[NDArray[np.float32], NDArray[Any]]
+"""Inputs and targets, as the network and its loss take them."""
 
-    def epoch(self, number: int) -> tuple[Crops, Labels]:
-        """Shuffled crops and labels of epoch `number` (0-based)."""
+
+class Stream(Protocol):
+    """Something that gives an epoch's batches, the same for the same number."""
+
+    def epoch(self, number: int) -> Sequence[Batch]:
+        """Batches of epoch `number` (0-based), shuffled; each is made when it is asked for."""
 
     def close(self) -> None:
         """Let go of what it holds."""
+
+
+class CropBatches(Sequence[Batch]):
+    """Whole batches of crops: (size, 28, 28, 1) float32, 0 to 1, and (size, classes) float32 one-hot labels."""
+
+    def __init__(self, crops: Crops, labels: Labels, size: int, classes: int) -> None:
+        self._crops, self._labels = crops, labels
+        self._size = min(size, len(labels))
+        self._one_hot = np.eye(classes, dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._labels) // max(self._size, 1)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        rows = slice(index * self._size, (index + 1) * self._size)
+        inputs = self._crops[rows, :, :, None].astype(np.float32) / np.float32(255)
+        return inputs, self._one_hot[self._labels[rows]]
+
+
+class LineBatches(Sequence[Batch]):
+    """Batches of lines of like width: (size, 32, W, 1) float32, and (size, L) int32 texts, 0 after their end."""
+
+    def __init__(self, samples: Sequence[WrittenLine], size: int, rng: np.random.Generator) -> None:
+        order = sorted(rng.permutation(len(samples)).tolist(), key=lambda k: samples[k].line.shape[1] // _WIDTH_STEP)
+        size = min(size, len(samples))
+        self._batches = [
+            [samples[k] for k in order[start : start + size]] for start in range(0, len(order) - size + 1, size)
+        ]
+        rng.shuffle(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: Any) -> Any:
+        return line_batch(self._batches[index])
+
+
+_WIDTH_STEP = 32
+
+
+def line_batch(samples: Sequence[WrittenLine]) -> Batch:
+    """Lines and texts as arrays, see `LineBatches`."""
+    targets = np.zeros((len(samples), max(len(s.text) for s in samples)), np.int32)
+    for row, sample in zip(targets, samples, strict=True):
+        row[: len(sample.text)] = encode(sample.text)
+    inputs = pad_lines([s.line for s in samples])[..., None].astype(np.float32) / np.float32(255)
+    return inputs, targets
 
 
 def validation_rows(count: int, config: TrainingConfig) -> NDArray[np.bool_]:
@@ -57,6 +113,7 @@ def training_sources(config: TrainingConfig, data: Path | None, own: Sequence[st
     return [*sources, *font_sources(), *drawn_sources(), *(load_own(entry) for entry in own)]
 
 
+Part = TypeVar("Part")
 _bank: GlyphBank | None = None
 
 
@@ -66,25 +123,34 @@ def _start_worker(config: TrainingConfig, data: Path | None, own: Sequence[str])
     _bank = GlyphBank.of(training_sources(config, data, own))
 
 
-def _draw(count: int, seed: int, clean_share: float, number_share: float) -> tuple[Crops, Labels]:
+def _draw_crops(count: int, seed: int, clean_share: float, number_share: float) -> tuple[Crops, Labels]:
     assert _bank is not None
     return synthesize(_bank, count, seed, clean_share, number_share)
 
 
-class SampleStream:
-    """The default recipe's epochs; the next one is drawn by another process while this one is learned.
+def _draw_lines(count: int, seed: int) -> list[WrittenLine]:
+    assert _bank is not None
+    return line_samples(_bank, count, seed)
 
-    The samples of an epoch depend on the seed and the epoch's number alone, never on timing.
+
+class _DrawnParts(Generic[Part]):
+    """Samples drawn by another process while the last ones are learned; each part serves `reuse` epochs.
+
+    What is drawn depends on the seed and the epoch's number alone, never on timing.
     """
 
     def __init__(
-        self, config: TrainingConfig, data: Path | None, raw: tuple[Crops, Labels], own: Sequence[str] = ()
+        self,
+        config: TrainingConfig,
+        data: Path | None,
+        own: Sequence[str],
+        count: int,
+        chunk: int,
+        draw: Callable[[int, int], Part],
     ) -> None:
-        self._config = config
-        self._raw = raw
-        self._fresh = int(config.epoch_samples * (1 - config.raw_share)) // config.reuse
-        self._parts: dict[int, tuple[Crops, Labels]] = {}
-        self._pending: dict[int, list[Future[tuple[Crops, Labels]]]] = {}
+        self._config, self._count, self._chunk, self._draw = config, count, chunk, draw
+        self._parts: dict[int, list[Part]] = {}
+        self._pending: dict[int, list[Future[Part]]] = {}
         # spawn: forking a process that holds TensorFlow hangs.
         self._pool = ProcessPoolExecutor(
             1, get_context("spawn"), initializer=_start_worker, initargs=(config, data, own)
@@ -92,52 +158,87 @@ class SampleStream:
 
     def _request(self, number: int) -> None:
         if number not in self._pending and number not in self._parts:
-            chunk = 2000
-            counts = [min(chunk, self._fresh - start) for start in range(0, self._fresh, chunk)]
+            counts = [min(self._chunk, self._count - start) for start in range(0, self._count, self._chunk)]
             seeds = [self._config.seed * 1_000_003 + number * 1_009 + index for index in range(len(counts))]
-            shares = self._config.clean_share, self._config.number_share
-            self._pending[number] = [
-                self._pool.submit(_draw, c, s, *shares) for c, s in zip(counts, seeds, strict=True)
-            ]
+            self._pending[number] = [self._pool.submit(self._draw, c, s) for c, s in zip(counts, seeds, strict=True)]
 
-    def _part(self, number: int) -> tuple[Crops, Labels]:
+    def _part(self, number: int) -> list[Part]:
         if number not in self._parts:
             self._request(number)
-            drawn = [future.result() for future in self._pending.pop(number)]
-            self._parts[number] = np.concatenate([d[0] for d in drawn]), np.concatenate([d[1] for d in drawn])
+            self._parts[number] = [future.result() for future in self._pending.pop(number)]
         return self._parts[number]
 
-    def epoch(self, number: int) -> tuple[Crops, Labels]:
-        """Shuffled crops and labels of epoch `number` (0-based)."""
-        parts = [self._part(number + offset) for offset in range(self._config.reuse)]
+    def of_epoch(self, number: int) -> list[Part]:
+        """All that epoch `number` learns from; what the next one needs is begun."""
+        parts = [chunk for offset in range(self._config.reuse) for chunk in self._part(number + offset)]
         self._request(number + self._config.reuse)
         self._parts.pop(number, None)
-        rng = np.random.default_rng((self._config.seed, number))
-        count = self._config.epoch_samples - self._fresh * self._config.reuse
-        chosen = rng.integers(len(self._raw[1]), size=count)
-        crops = np.concatenate([*(p[0] for p in parts), self._raw[0][chosen]])
-        labels = np.concatenate([*(p[1] for p in parts), self._raw[1][chosen]])
-        order = rng.permutation(len(labels))
-        return crops[order], labels[order]
+        return parts
 
     def close(self) -> None:
         """Stop the drawing process."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+class SampleStream:
+    """The default recipe's epochs of crops: drawn ones, and MNIST's digits as they are."""
+
+    def __init__(
+        self, config: TrainingConfig, data: Path | None, raw: tuple[Crops, Labels], own: Sequence[str] = ()
+    ) -> None:
+        self._config = config
+        self._raw = raw
+        fresh = int(config.epoch_samples * (1 - config.raw_share)) // config.reuse
+        draw = partial(_draw_crops, clean_share=config.clean_share, number_share=config.number_share)
+        self._drawn = _DrawnParts(config, data, own, fresh, 2000, draw)
+
+    def epoch(self, number: int) -> CropBatches:
+        """Batches of epoch `number` (0-based)."""
+        parts = self._drawn.of_epoch(number)
+        rng = np.random.default_rng((self._config.seed, number))
+        count = self._config.epoch_samples - sum(len(labels) for _, labels in parts)
+        chosen = rng.integers(len(self._raw[1]), size=max(count, 0))
+        crops = np.concatenate([*(part[0] for part in parts), self._raw[0][chosen]])
+        labels = np.concatenate([*(part[1] for part in parts), self._raw[1][chosen]])
+        order = rng.permutation(len(labels))
+        return CropBatches(crops[order], labels[order], self._config.batch_size, CLASS_COUNT)
+
+    def close(self) -> None:
+        """Stop the drawing process."""
+        self._drawn.close()
+
+
+class LineStream:
+    """Epochs of whole lines, all of them drawn."""
+
+    def __init__(self, config: TrainingConfig, data: Path | None, own: Sequence[str] = ()) -> None:
+        self._config = config
+        self._drawn = _DrawnParts(config, data, own, config.epoch_samples // config.reuse, 250, _draw_lines)
+
+    def epoch(self, number: int) -> LineBatches:
+        """Batches of epoch `number` (0-based)."""
+        samples = [sample for part in self._drawn.of_epoch(number) for sample in part]
+        return LineBatches(samples, self._config.batch_size, np.random.default_rng((self._config.seed, number)))
+
+    def close(self) -> None:
+        """Stop the drawing process."""
+        self._drawn.close()
+
+
 class FileStream:
     """A published recipe's epochs: all training digits, shuffled, augmented where the author did."""
 
-    def __init__(self, config: TrainingConfig, raw: tuple[Crops, Labels]) -> None:
-        self._config = config
-        self._raw = raw
+    def __init__(self, config: TrainingConfig, raw: tuple[Crops, Labels], classes: int) -> None:
+        self._config, self._raw, self._classes = config, raw, classes
 
-    def epoch(self, number: int) -> tuple[Crops, Labels]:
-        """Shuffled crops and labels of epoch `number` (0-based)."""
+    def epoch(self, number: int) -> CropBatches:
+        """Batches of epoch `number` (0-based)."""
         rng = np.random.default_rng((self._config.seed, number))
         order = rng.permutation(len(self._raw[1]))
         crops, labels = self._raw[0][order], self._raw[1][order]
-        return (augment(crops, rng) if self._config.augmentation else crops), labels
+        if self._config.augmentation:
+            crops = augment(crops, rng)
+        return CropBatches(crops, labels, self._config.batch_size, self._classes)
 
     def close(self) -> None:
         """Hold nothing."""
@@ -166,9 +267,3 @@ def augment(crops: Crops, rng: np.random.Generator) -> Crops:
         matrix[:, 2] += shift
         turned[row] = cv2.warpAffine(crop, matrix, (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR)
     return turned
-
-
-def batches(crops: Crops, labels: Labels, size: int) -> Iterator[tuple[NDArray[np.float32], Labels]]:
-    """Whole batches as the network takes them: (size, 28, 28, 1) float32, 0 to 1, and (size,) labels."""
-    for start in range(0, len(labels) - size + 1, size):
-        yield crops[start : start + size, :, :, None].astype(np.float32) / 255.0, labels[start : start + size]

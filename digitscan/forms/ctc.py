@@ -1,0 +1,105 @@
+"""Connectionist temporal classification: texts and their probabilities from a network's answers along a line.
+
+Graves, Fernandez, Gomez, Schmidhuber 2006 (ICML), sections 3 and 4; prefix search as in section 3.2, with a beam.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float64]
+
+DIGITS = 10
+_TINY = 1e-30
+_NEGLIGIBLE = 1e-4
+"""Answers below this start no new text: they would only widen the search."""
+
+
+def digits_alone(posteriors: NDArray[np.float32]) -> Real:
+    """Fold what is no digit into the blank: what is left spells the digits of a line and nothing else.
+
+    Parameters
+    ----------
+    posteriors : (T, K) float32
+        The blank first, then the ten digits, then separators and signs.
+
+    Returns
+    -------
+    (T, 11) float64
+        The blank first. Summed over all ways to part the digits, the probability of a text of digits stays the same.
+    """
+    kept = posteriors[:, : DIGITS + 1].astype(np.float64)
+    kept[:, 0] += posteriors[:, DIGITS + 1 :].sum(axis=1)
+    return np.maximum(kept, _TINY)
+
+
+def log_probability(posteriors: Real, text: str) -> float:
+    """Log probability that a line reads `text`.
+
+    Parameters
+    ----------
+    posteriors : (T, 11) float64
+        As `digits_alone` gives them.
+    text : str
+        Digits only; may be empty.
+    """
+    symbols = np.zeros(2 * len(text) + 1, np.int64)
+    symbols[1::2] = [int(c) + 1 for c in text]
+    # A digit may follow its neighbour without a blank, unless they are the same digit.
+    skip = np.zeros(len(symbols), bool)
+    skip[3::2] = symbols[3::2] != symbols[1:-2:2]
+    alpha = np.zeros(len(symbols))
+    alpha[:2] = posteriors[0, symbols[:2]]
+    log_scale = 0.0
+    for row in posteriors[1:]:
+        moved = alpha.copy()
+        moved[1:] += alpha[:-1]
+        moved[2:] += np.where(skip[2:], alpha[:-2], 0.0)
+        alpha = moved * row[symbols]
+        total = alpha.sum()
+        if total <= 0:
+            return float(np.log(_TINY)) * len(posteriors)
+        log_scale += float(np.log(total))
+        alpha /= total
+    return log_scale + float(np.log(max(alpha[-2:].sum(), _TINY)))
+
+
+def likeliest_texts(posteriors: Real, count: int = 6, beam: int = 12) -> list[tuple[str, float]]:
+    """The likeliest texts of digits and their log probabilities, best first.
+
+    Parameters
+    ----------
+    posteriors : (T, 11) float64
+        As `digits_alone` gives them.
+    count : int
+        Most texts to give.
+    beam : int
+        Texts kept at each step; a rare text that starts badly may be lost.
+    """
+    # For each text so far: the probability that it ends in a blank, and that it ends in its last digit.
+    kept: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}
+    log_scale = 0.0
+    for row in posteriors:
+        blank = float(row[0])
+        digits: Sequence[int] = np.flatnonzero(row[1:] > _NEGLIGIBLE).tolist()
+        ends_blank: defaultdict[str, float] = defaultdict(float)
+        ends_digit: defaultdict[str, float] = defaultdict(float)
+        for text, (in_blank, in_digit) in kept.items():
+            whole = in_blank + in_digit
+            ends_blank[text] += whole * blank
+            if text:
+                ends_digit[text] += in_digit * float(row[int(text[-1]) + 1])
+            for digit in digits:
+                share = float(row[digit + 1])
+                repeats = bool(text) and text[-1] == str(digit)
+                ends_digit[text + str(digit)] += (in_blank if repeats else whole) * share
+        texts = ends_blank.keys() | ends_digit.keys()
+        ranked = sorted(texts, key=lambda t: (-(ends_blank[t] + ends_digit[t]), t))[:beam]
+        total = sum(ends_blank[t] + ends_digit[t] for t in ranked) or 1.0
+        log_scale += float(np.log(total))
+        kept = {t: (ends_blank[t] / total, ends_digit[t] / total) for t in ranked}
+    return [(text, log_scale + float(np.log(max(sum(p), _TINY)))) for text, p in list(kept.items())[:count]]

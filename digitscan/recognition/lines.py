@@ -1,0 +1,73 @@
+"""Whole strings to a network: ONE normalization of a line of digits, and what its network answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitscan.core.types import Box, Ink
+
+LINE_NORMALIZATION_VERSION = 1
+"""Raised whenever `normalize_line` changes its output; a model made for another version is refused."""
+LINE_HEIGHT = 32
+"""Rows of a normalized line."""
+MAX_LINE_WIDTH = 640
+"""Columns of the longest line; longer ones are squeezed."""
+COLUMN_STEP = 4
+"""Columns of a line for each answer of the network."""
+ALPHABET = "0123456789.,-=/:*$"
+"""What a line is made of, in the order of the network's outputs after the first, which is CTC's blank."""
+
+Line = NDArray[np.uint8]
+
+
+def normalize_line(ink: Ink, box: Box) -> Line:
+    """Scale a string to a fixed height, aspect kept, its ink stretched to full range.
+
+    Parameters
+    ----------
+    ink : (H, W) uint8
+        Soft ink of the page, 0 is paper.
+    box : Box
+        Of the string; a little paper around it is taken along.
+
+    Returns
+    -------
+    (LINE_HEIGHT, w) uint8
+        0 is paper, 255 is full ink; w is a multiple of `COLUMN_STEP`.
+    """
+    margin = max(2, round(0.12 * box.height))
+    top, left = max(box.y - margin, 0), max(box.x - margin, 0)
+    part = ink[top : box.bottom + margin, left : box.right + margin]
+    level, _ = cv2.threshold(part, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    strokes = (part > level).view(np.uint8)
+    dark = cv2.mean(part, strokes)[0]
+    stretched = cv2.convertScaleAbs(part, alpha=255.0 / max(dark, 1.0))
+    scale = LINE_HEIGHT / part.shape[0]
+    columns = int(np.clip(part.shape[1] * scale, 2 * COLUMN_STEP, MAX_LINE_WIDTH))
+    width = -(-columns // COLUMN_STEP) * COLUMN_STEP
+    interpolation = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(stretched, (width, LINE_HEIGHT), interpolation=interpolation), np.uint8)
+
+
+def pad_lines(lines: Sequence[Line], step: int = 64) -> NDArray[np.uint8]:
+    """Lines of unlike width as one array: (N, LINE_HEIGHT, W), paper at the right, W a multiple of `step`."""
+    width = -(-max((line.shape[1] for line in lines), default=step) // step) * step
+    out = np.zeros((len(lines), LINE_HEIGHT, width), np.uint8)
+    for row, line in zip(out, lines, strict=True):
+        row[:, : line.shape[1]] = line
+    return out
+
+
+def encode(text: str) -> list[int]:
+    """Outputs of the network that spell a text."""
+    return [ALPHABET.index(character) + 1 for character in text]
+
+
+def spell(answers: NDArray[np.int64]) -> str:
+    """Text of the best answer at each column: repeats and blanks left out (Graves et al. 2006, section 3.1)."""
+    changed = np.append(True, answers[1:] != answers[:-1])
+    return "".join(ALPHABET[k - 1] for k in answers[changed & (answers > 0)])
