@@ -24,7 +24,7 @@ from rich.table import Table
 from digitscan import Reader
 from digitscan.core.types import PageRef
 from digitscan.ingest.pages import load_page
-from digitscan.pipeline import finish_page, prepare_page
+from digitscan.pipeline import answers_by_string, finish_page, prepare_page, views_of, worth_reading_whole
 
 
 def form_page(seed: int) -> np.ndarray:
@@ -116,7 +116,12 @@ def main() -> None:
             posteriors = reader.classifier.classify(prepared.crops)
             shares.setdefault("classify", []).append(time.process_time() - began)
             began = time.process_time()
-            finish_page(prepared, posteriors, reader.config)
+            chosen = worth_reading_whole(prepared, posteriors) if reader.line_reader else []
+            answers = reader.line_reader.read(views_of(prepared, chosen)) if reader.line_reader else []
+            whole_lines = answers_by_string(prepared, chosen, iter(answers))
+            shares.setdefault("read lines", []).append(time.process_time() - began)
+            began = time.process_time()
+            finish_page(prepared, posteriors, reader.config, whole_lines)
             shares.setdefault("decode strings", []).append(time.process_time() - began)
         base = float(np.median(shares.pop("floor")))
         table.add_row("floor: decode + Otsu + findContours, CPU s a page", f"{base:.3f}", "1.00x")

@@ -14,8 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from digitscan import Reader
-from digitscan.core.types import PageRef, RasterPage
-from digitscan.pipeline import finish_page, prepare_page
+from digitscan.core.types import PageResult
 from digitscan.training.handwriting import drawn_sources
 from digitscan.training.sources import Glyph
 
@@ -62,9 +61,8 @@ def main() -> None:
     for number in range(arguments.count):
         text = "".join(rng.choice(list("0000123456789"), int(rng.integers(3, 7))))
         page = amount(glyphs, text, rng)
-        prepared = prepare_page(RasterPage(PageRef(f"{number}"), page), reader.config)
-        result = finish_page(prepared, reader.classifier.classify(prepared.crops), reader.config)
-        read = "".join(r.text for r in result.readings)
+        outcome = reader.read_image(page, f"{number}")
+        read = "".join(r.text for r in outcome.readings) if isinstance(outcome, PageResult) else "nothing"
         right += read == text
         if read != text and len(tiles) < arguments.shown:
             tile = np.full((124, 330), 255, np.uint8)

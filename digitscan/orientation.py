@@ -97,8 +97,23 @@ def uprightness(result: PageResult) -> float:
     )
 
 
-def in_doubt(page: PreparedPage, result: PageResult, config: Config) -> bool:
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A page in one turn: its crops, what the network said of them, and what that reads."""
+
+    page: PreparedPage
+    posteriors: Posteriors
+    result: PageResult
+
+    @classmethod
+    def of(cls, page: PreparedPage, posteriors: Posteriors, config: Config) -> Reading:
+        """Read a page piece by piece."""
+        return cls(page, posteriors, finish_page(page, posteriors, config))
+
+
+def in_doubt(reading: Reading, config: Config) -> bool:
     """Whether a page may lie on its side or upside down, so that other turns should be tried."""
+    page, result = reading.page, reading.result
     if config.imaging.orientation != "auto" or page.layout in (Layout.LINE, Layout.DIGIT) or not len(page.crops):
         return False
     digits = _sure_digits(result)
@@ -115,11 +130,10 @@ def in_doubt(page: PreparedPage, result: PageResult, config: Config) -> bool:
 
 def best_turn(
     page: RasterPage,
-    prepared: PreparedPage,
-    first: PageResult,
+    first: Reading,
     config: Config,
     classify: Callable[[Crops], Posteriors],
-) -> PageResult:
+) -> Reading:
     """Try other quarter turns of a page in doubt, and keep the one that reads best.
 
     Where lines of text tell which way a page lies, only the turns that they leave are read.
@@ -127,26 +141,24 @@ def best_turn(
     Parameters
     ----------
     page : RasterPage
-    prepared : PreparedPage
+    first : Reading
         The page as found.
-    first : PageResult
-        What was read there.
     config : Config
     classify : callable
         (N, 28, 28) uint8 to (N, 11) posteriors.
     """
-    pages = {0: prepared}
+    pages = {0: first.page}
 
     def turned(turn: int) -> PreparedPage:
         if turn not in pages:
             pages[turn] = prepare_page(page, config, turn=turn)
         return pages[turn]
 
-    def read(turn: int) -> PageResult:
-        return first if turn == 0 else finish_page(turned(turn), classify(turned(turn).crops), config)
+    def read(turn: int) -> Reading:
+        return first if turn == 0 else Reading.of(turned(turn), classify(turned(turn).crops), config)
 
     turns = [0, 180, 90, 270]
-    as_found = text_lines(prepared)
+    as_found = text_lines(first.page)
     if as_found.marks >= _MANY_MARKS:
         across = text_lines(turned(90))
         for lines, way, upside_down in ((as_found, 0, 180), (across, 90, 270)):
@@ -155,13 +167,13 @@ def best_turn(
                 turns = left[lines.upright]
     kept = read(turns[0])
     # The first is kept unless another is clearly better: as found, a page is upright more often than not.
-    kept_score = uprightness(kept) * 1.25 + 1.0
+    kept_score = uprightness(kept.result) * 1.25 + 1.0
     for turn in turns[1:]:
-        result = read(turn)
-        score = uprightness(result)
-        sure = not in_doubt(turned(turn), result, config)
-        if score > kept_score and (sure or len(set(_sure_digits(result))) >= 5):
-            kept, kept_score = result, score
+        other = read(turn)
+        score = uprightness(other.result)
+        sure = not in_doubt(other, config)
+        if score > kept_score and (sure or len(set(_sure_digits(other.result))) >= 5):
+            kept, kept_score = other, score
             if sure:
                 break
     return kept

@@ -5,7 +5,9 @@ RasterPage ─ prepare_page ─> PreparedPage (crops) ─ classifier ─> poster
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError
 from digitscan.core.geometry import map_box, map_points
 from digitscan.core.types import (
+    NOT_A_DIGIT,
     BinaryPage,
     Box,
     Crops,
@@ -31,22 +34,32 @@ from digitscan.core.types import (
     State,
     Transform,
 )
-from digitscan.forms.decode import Edge
-from digitscan.forms.readings import ReadString, read_string
+from digitscan.forms.decode import Edge, best_paths, shares
+from digitscan.forms.readings import ReadString, WholeLine, read_string
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import flatten_photo, is_light_on_dark, quarter_turn
 from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
 from digitscan.layout import Observer, find_lattices, unobserved
+from digitscan.recognition.lines import LINE_HEIGHT, MAX_LINE_WIDTH, Line, line_region, normalize_line
 from digitscan.recognition.normalize import normalize_all
-from digitscan.segmentation.cuts import StringLattice
+from digitscan.segmentation.cuts import StringLattice, string_slant
 from digitscan.segmentation.grid import aligned_cells
 from digitscan.segmentation.strings import reading_order
+
+_LEANING = 0.15
+"""Slant from which a string is also looked at upright."""
+_BEYOND_DOUBT = 0.995
+"""A string whose digits and whose parting are all this sure needs no second reader."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedString:
-    """One string's lattice without its inks: what decoding needs."""
+    """One string's lattice without its inks: what decoding needs.
+
+    `lines` are views of the whole string as the reader of lines takes it, of `region`, the first one as it stands;
+    empty where it is one digit at most.
+    """
 
     edges: tuple[Edge, ...]
     first_crop: int
@@ -54,6 +67,8 @@ class PreparedString:
     height: float
     box: Box
     cell: tuple[int, int] | None
+    region: Box
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +170,11 @@ def prepare_page(
     for lattice in lattices:
         edges = tuple(_edge(lattice, candidate.span, candidate.box) for candidate in lattice.candidates)
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
-        strings.append(PreparedString(edges, len(inks), len(lattice.pieces), lattice.height, lattice.box, cell))
+        region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
+        several = _may_be_several(lattice, config.layout) and _fits_a_line(region)
+        lines = _views(binary.ink, region, lattice) if several else ()
+        pieces = len(lattice.pieces)
+        strings.append(PreparedString(edges, len(inks), pieces, lattice.height, lattice.box, cell, region, lines))
         inks.extend(candidate.ink for candidate in lattice.candidates)
     crops = normalize_all(inks)
     look("crops", crops)
@@ -175,6 +194,27 @@ def prepare_page(
     )
 
 
+def _line_box(box: Box, layout: Layout, shape: tuple[int, ...]) -> Box:
+    """In an image that is one string, faint strokes beside the marks that were found belong to it too."""
+    return Box(0, box.y, shape[1], box.height) if layout is Layout.LINE else box
+
+
+def _views(ink: Ink, region: Box, lattice: StringLattice) -> tuple[Line, ...]:
+    """A string as it stands, and set upright where it leans: what one view hides the other may show."""
+    slant = string_slant([(piece.box, piece.ink) for piece in lattice.pieces])
+    slants = (0.0, slant) if abs(slant) >= _LEANING else (0.0,)
+    return tuple(normalize_line(ink, region, own) for own in slants)
+
+
+def _may_be_several(lattice: StringLattice, layout: Layout) -> bool:
+    return layout is Layout.LINE or (layout is not Layout.DIGIT and sum(not p.small for p in lattice.pieces) > 1)
+
+
+def _fits_a_line(region: Box) -> bool:
+    """Longer strings would have to be squeezed, and squeezed digits are no digits that the network knows."""
+    return region.width * LINE_HEIGHT <= MAX_LINE_WIDTH * region.height
+
+
 def _edge(lattice: StringLattice, span: tuple[int, int], box: Box) -> Edge:
     start, stop = span
     pieces = lattice.pieces
@@ -186,7 +226,54 @@ def _edge(lattice: StringLattice, span: tuple[int, int], box: Box) -> Edge:
 # ---------------------------------------------------------------------------------------------- finishing
 
 
-def finish_page(page: PreparedPage, posteriors: Posteriors, config: Config) -> PageResult:
+def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]:
+    """Strings that are likely numbers and not read beyond doubt piece by piece: a second reader should see them.
+
+    Parameters
+    ----------
+    page : PreparedPage
+    posteriors : (N, 11) float32
+        Of `page.crops`, row by row.
+    """
+    chosen = []
+    for index, string in enumerate(page.strings):
+        if not string.lines:
+            continue
+        rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
+        single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
+        likely = page.layout is Layout.LINE or (rows[single].argmax(axis=1) < NOT_A_DIGIT).mean() >= 0.5
+        if likely and not _beyond_doubt(string, rows):
+            chosen.append(index)
+    return chosen
+
+
+def views_of(page: PreparedPage, chosen: Sequence[int]) -> list[Line]:
+    """All views of the chosen strings, string by string."""
+    return [view for index in chosen for view in page.strings[index].lines]
+
+
+def answers_by_string(
+    page: PreparedPage, chosen: Sequence[int], answers: Iterator[Posteriors]
+) -> dict[int, list[Posteriors]]:
+    """What was said of `views_of` the chosen strings, by string; takes as many answers as there are views."""
+    return {index: list(islice(answers, len(page.strings[index].lines))) for index in chosen}
+
+
+def _beyond_doubt(string: PreparedString, rows: Posteriors) -> bool:
+    """Whether every digit of a string is sure, and so is how it parts."""
+    paths = best_paths(string.edges, rows, string.pieces, string.height, 2)
+    if not paths or shares(paths)[0] < _BEYOND_DOUBT:
+        return False
+    read = [symbol for symbol in paths[0].symbols if not string.edges[symbol.edge].small]
+    return bool(read) and all(s.digit is not None and s.confidence >= _BEYOND_DOUBT for s in read)
+
+
+def finish_page(
+    page: PreparedPage,
+    posteriors: Posteriors,
+    config: Config,
+    whole_lines: Mapping[int, Sequence[Posteriors]] | None = None,
+) -> PageResult:
     """Decode every string of a page.
 
     Parameters
@@ -195,13 +282,17 @@ def finish_page(page: PreparedPage, posteriors: Posteriors, config: Config) -> P
     posteriors : (N, 11) float32
         Of `page.crops`, row by row.
     config : Config
+    whole_lines : mapping of int to sequence of (T, 19) float32, optional
+        What the reader of lines says of the views of some strings, by their index in `page.strings`.
     """
+    whole_lines = whole_lines or {}
     whole = page.layout in (Layout.LINE, Layout.DIGIT)
     read: list[tuple[ReadString, tuple[int, int] | None]] = []
-    for string in page.strings:
+    for index, string in enumerate(page.strings):
         rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
-        for number in read_string(string.edges, rows, string.pieces, string.height, config.decode, whole=whole):
-            read.append((number, string.cell))
+        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        numbers = read_string(string.edges, rows, string.pieces, string.height, config.decode, whole=whole, line=line)
+        read.extend((number, string.cell) for number in numbers)
     if not whole:
         read = _plausible(page, read)
     if page.layout is Layout.TABLE and not page.table_found:

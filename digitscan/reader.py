@@ -8,14 +8,25 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, TextIO
 
-from digitscan.batch.local import PageRead, read_pages
+import numpy as np
+
+from digitscan.batch.local import PageRead, read_pages, read_raster
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError
-from digitscan.core.types import Layout, PageFailure, PageOutcome, PageRef, Posteriors, RunInfo
+from digitscan.core.types import (
+    GrayImage,
+    Layout,
+    PageFailure,
+    PageOutcome,
+    PageRef,
+    Posteriors,
+    RasterPage,
+    RunInfo,
+)
 from digitscan.ingest.discover import find_sources
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.pipeline import failure, prepare_page
-from digitscan.recognition.runtime import Classifier
+from digitscan.recognition.runtime import Classifier, LineReader
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +86,20 @@ class Reader:
             model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size
         )
 
+        self.line_reader = (
+            None
+            if recognition.line_model == "none" or config.layout is Layout.DIGIT
+            else LineReader(recognition.line_model, device=device or recognition.device)
+        )
+
     @property
     def run_info(self) -> RunInfo:
         """The origin that every result file carries."""
         from digitscan.core.version import __version__
 
         settings = self.config.model_dump(mode="json")
-        return RunInfo(__version__, self.classifier.info, {**settings, "digest": self.config.digest()})
+        lines = self.line_reader.card.info() if self.line_reader else None
+        return RunInfo(__version__, self.classifier.info, {**settings, "digest": self.config.digest()}, lines)
 
     def stream(
         self,
@@ -107,8 +125,19 @@ class Reader:
         """
         found = find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude)
         return read_pages(
-            found, self.classifier, self.config, jobs=self.jobs, keep_images=keep_images, on_found=on_found
+            found,
+            self.classifier,
+            self.config,
+            line_reader=self.line_reader,
+            jobs=self.jobs,
+            keep_images=keep_images,
+            on_found=on_found,
         )
+
+    def read_image(self, image: GrayImage, name: str = "image") -> PageOutcome:
+        """Read a picture that is in memory: (H, W) uint8, paper is white."""
+        page = RasterPage(PageRef(name), np.ascontiguousarray(image, np.uint8))
+        return read_raster(page, self.classifier, self.config, line_reader=self.line_reader)
 
     def posteriors_of(self, *sources: str | PathLike[str]) -> Iterator[SingleDigit]:
         """Posteriors of images that are ONE digit each, page by page."""

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from digitscan.core.types import (
     Box,
     DigitReading,
     FieldReading,
+    ModelInfo,
     PageFailure,
     PageRef,
     PageResult,
@@ -77,6 +79,10 @@ def test_json_is_the_contract(tmp_path: Path, run_info: RunInfo) -> None:
         writer.write(FAILURE)
     document = json.loads(target.read_bytes())
     assert list(document) == ["schema", "digitscan", "model", "config", "pages"]
+    both = replace(run_info, line_model=ModelInfo("lines", "11", 1))
+    with open_writer(str(target), both) as writer:
+        writer.write(FAILURE)
+    assert json.loads(target.read_bytes())["line_model"] == {"id": "lines", "sha256": "11", "normalization_version": 1}
     page, failed = document["pages"]
     for key in ("file", "page", "width", "height", "dpi", "skew_degrees", "status", "error", "quality", "readings"):
         assert key in page and key in failed

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import Box
-from digitscan.forms.decode import Edge, best_paths, shares
-from digitscan.forms.readings import read_string
+from digitscan.forms.decode import Edge, best_path_for, best_paths, shares
+from digitscan.forms.readings import WholeLine, read_string
 
 
 def sure(*digits: int | None, p: float = 0.98) -> np.ndarray:
@@ -94,3 +96,61 @@ def test_a_long_string_is_decoded_in_linear_time() -> None:
     count = 400
     paths = best_paths(chain(count), sure(*[k % 10 for k in range(count)]), count, 40)
     assert paths[0].text == "".join(str(k % 10) for k in range(count))
+
+
+# ---------------------------------------------------------------- two readers
+
+
+def whole_line(text: str, rivals: dict[int, tuple[int, float]] | None = None, signs: str = "") -> WholeLine:
+    """A line of 4 columns a digit; `rivals` gives a digit's place another reading with a share."""
+    rows = np.full((4 * (len(text) + len(signs)) + 1, 19), 1e-5, np.float32)
+    rows[:, 0] = 1.0
+    for place, digit in enumerate(text):
+        other, share = (rivals or {}).get(place, (0, 0.0))
+        rows[4 * place + 1, 0] = 0.0
+        rows[4 * place + 1, int(digit) + 1] = 1 - share
+        rows[4 * place + 1, other + 1] += share
+    for place in range(len(text), len(text) + len(signs)):  # a sign of some kind
+        rows[4 * place + 1, 0], rows[4 * place + 1, 11] = 0.0, 1.0
+    rows /= rows.sum(axis=1, keepdims=True)
+    return WholeLine((rows,), Box(0, 0, 4 * len(rows), 40))
+
+
+def test_a_path_for_any_text() -> None:
+    whole, left, right = (
+        Edge(0, 2, Box(0, 0, 60, 40), 0, False),
+        Edge(0, 1, Box(0, 0, 30, 40), 1, False),
+        Edge(1, 2, Box(30, 0, 30, 40), 1, False),
+    )
+    edges, rows = [whole, left, right], sure(8, 4, 2)
+    for path in best_paths(edges, rows, 2, 40, count=6):
+        again = best_path_for(path.text, edges, rows, 2, 40)
+        assert again is not None and again.text == path.text and np.isclose(again.score, path.score)
+    unlikely = best_path_for("37", edges, rows, 2, 40)
+    assert unlikely is not None and [s.digit for s in unlikely.symbols] == [3, 7]
+    assert best_path_for("123", edges, rows, 2, 40) is None
+    nothing = best_path_for("", edges, rows, 2, 40)
+    assert nothing is not None and nothing.text == ""
+
+
+def test_two_readers_that_agree_are_surer_than_one() -> None:
+    rows = sure(3, 5)
+    rows[1, 5], rows[1, 6] = 0.60, 0.30
+    [alone] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True)
+    [both] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True, line=whole_line("35"))
+    assert alone.text == both.text == "35" and both.confidence > alone.confidence
+    [against] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True, line=whole_line("36"))
+    assert against.text == "36" and against.alternatives[0].text == "35"
+
+
+def test_the_line_reads_what_no_cut_can_part() -> None:
+    [read] = read_string(chain(2), sure(4, None), 2, 40, DecodeConfig(), whole=True, line=whole_line("400", signs="="))
+    assert read.text == "400"
+    boxes = [digit.box for digit in read.digits]
+    assert [b.x for b in boxes] == sorted(b.x for b in boxes) and boxes[0].x <= 4 < boxes[0].right
+    assert all(a.right <= b.center[0] for a, b in pairwise(boxes))
+
+
+def test_words_are_not_shown_to_the_reader_of_lines() -> None:
+    word = sure(None, None, 0, None, None)
+    assert read_string(chain(5), word, 5, 40, DecodeConfig(), line=whole_line("11011")) == []

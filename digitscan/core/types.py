@@ -306,8 +306,9 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """The origin of a result: which program, model and configuration made it."""
+    """The origin of a result: which program, models and configuration made it."""
 
     digitscan: str
     model: ModelInfo
     config: dict[str, object]
+    line_model: ModelInfo | None = None

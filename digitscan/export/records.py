@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from digitscan.core.types import Box, DigitReading, FieldReading, PageFailure, PageOutcome, RunInfo
+from digitscan.core.types import Box, DigitReading, FieldReading, ModelInfo, PageFailure, PageOutcome, RunInfo
 
 SCHEMA = 1
 """Of ``results.json``; raised when a key changes its meaning or goes."""
@@ -53,8 +53,14 @@ def _reading(reading: FieldReading) -> dict[str, Any]:
 
 def run_record(run: RunInfo) -> dict[str, Any]:
     """The origin of a result file."""
-    model = {"id": run.model.id, "sha256": run.model.sha256, "normalization_version": run.model.normalization_version}
-    return {"schema": SCHEMA, "digitscan": run.digitscan, "model": model, "config": run.config}
+    models = {"model": _model_record(run.model)}
+    if run.line_model is not None:
+        models["line_model"] = _model_record(run.line_model)
+    return {"schema": SCHEMA, "digitscan": run.digitscan, **models, "config": run.config}
+
+
+def _model_record(model: ModelInfo) -> dict[str, Any]:
+    return {"id": model.id, "sha256": model.sha256, "normalization_version": model.normalization_version}
 
 
 def page_record(outcome: PageOutcome) -> dict[str, Any]:

@@ -103,3 +103,42 @@ def likeliest_texts(posteriors: Real, count: int = 6, beam: int = 12) -> list[tu
         log_scale += float(np.log(total))
         kept = {t: (ends_blank[t] / total, ends_digit[t] / total) for t in ranked}
     return [(text, log_scale + float(np.log(max(sum(p), _TINY)))) for text, p in list(kept.items())[:count]]
+
+
+def align(posteriors: Real, text: str) -> list[tuple[int, int]]:
+    """Where along the line each digit of a text stands: first column and last, both counted.
+
+    Parameters
+    ----------
+    posteriors : (T, 11) float64
+        As `digits_alone` gives them.
+    text : str
+        Digits only, no longer than T.
+    """
+    symbols = np.zeros(2 * len(text) + 1, np.int64)
+    symbols[1::2] = [int(c) + 1 for c in text]
+    skip = np.zeros(len(symbols), bool)
+    skip[3::2] = symbols[3::2] != symbols[1:-2:2]
+    logs = np.log(posteriors[:, symbols])
+    best = np.full(len(symbols), -np.inf)
+    best[:2] = logs[0, :2]
+    moves = np.zeros(logs.shape, np.int64)
+    places = np.arange(len(symbols))
+    for t in range(1, len(logs)):
+        ways = np.full((3, len(symbols)), -np.inf)
+        ways[0] = best
+        ways[1, 1:] = best[:-1]
+        ways[2, 2:] = np.where(skip[2:], best[:-2], -np.inf)
+        moves[t] = ways.argmax(axis=0)
+        best = ways[moves[t], places] + logs[t]
+    place = len(symbols) - 1
+    if len(symbols) > 1 and best[-2] > best[-1]:
+        place -= 1
+    path = np.zeros(len(logs), np.int64)
+    for t in range(len(logs) - 1, -1, -1):
+        path[t] = place
+        place -= moves[t, place]
+    return [
+        (int(columns[0]), int(columns[-1])) if len(columns := np.flatnonzero(path == 2 * k + 1)) else (0, 0)
+        for k in range(len(text))
+    ]

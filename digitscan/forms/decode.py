@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 
@@ -27,6 +28,8 @@ _LOW_SHARE = 0.2
 """Share of the reject cost that is left for the lowest pieces."""
 _WIDE_COST = 5.0
 """For each height that a digit is wider than 1.15 heights."""
+_MARK_AS_DIGIT_COST = 6.0
+"""Log-odds that a low mark must win to be a digit: it is a point or a dash unless it looks very much like one."""
 _FLOOR = 1e-5
 
 
@@ -109,7 +112,8 @@ def best_paths(
     ----------
     LeCun, Bottou, Bengio, Haffner 1998, Proc. IEEE 86(11), section VI; n-best by keeping several paths a node.
     """
-    choices = _choices(edges, posteriors, height, reject_cost)
+    scores = segment_scores(edges, posteriors, height, reject_cost)
+    choices = _choices(edges, scores)
     ending: list[list[int]] = [[] for _ in range(pieces + 1)]
     for index, edge in enumerate(edges):
         ending[edge.stop].append(index)
@@ -130,12 +134,12 @@ def best_paths(
     return [_unwind(entry, posteriors) for entry in kept[pieces]]
 
 
-def _choices(
-    edges: Sequence[Edge], posteriors: Posteriors, height: float, reject_cost: float
-) -> list[list[tuple[int | None, float]]]:
-    """What each segment may be, with scores: its two best digits, or none."""
+def segment_scores(
+    edges: Sequence[Edge], posteriors: Posteriors, height: float, reject_cost: float = REJECT_COST_PAGE
+) -> NDArray[np.float64]:
+    """What each segment is worth as each digit, and as no digit: (len(edges), 11), in log units; see `best_paths`."""
     if not edges:
-        return []
+        return np.zeros((0, NOT_A_DIGIT + 1))
     logs = np.log(np.maximum(posteriors, _FLOOR), dtype=np.float64)
     cuts = np.array([edge.cuts for edge in edges], np.float64)
     weight = 1.0 + _PIECE_WEIGHT * np.array([edge.stop - edge.start - 1 for edge in edges], np.float64)
@@ -144,22 +148,72 @@ def _choices(
     # Each cut has two sides, and each side pays half.
     cutting = 0.5 * (_CUT_COST * cuts + _CUT_INK_COST * np.array([edge.cut_ink for edge in edges], np.float64))
     shape = -_WIDE_COST * np.maximum(0.0, wide - 1.15) - cutting
-    digit_logs = logs[:, :NOT_A_DIGIT].copy()
-    digit_logs[:, 1] -= _CUT_ONE_COST * cuts  # a stem cut from a letter looks like a one
-    ranked = np.argsort(digit_logs, axis=1)[:, :-3:-1]
-    scores = np.take_along_axis(digit_logs, ranked, axis=1) * weight[:, None]
+    scores = logs.copy()
+    scores[:, 1] -= _CUT_ONE_COST * cuts  # a stem cut from a letter looks like a one
+    scores[:, :NOT_A_DIGIT] *= weight[:, None]
     # Marks are lower than digits: what is low is given up more easily, what was several pieces less so.
     stature = np.clip((high - _MARK_HEIGHT) / 0.4, 0.0, 1.0)
     cost = reject_cost * (_LOW_SHARE + (1 - _LOW_SHARE) * stature) * weight
-    none = logs[:, NOT_A_DIGIT] * weight - cost - cutting
+    scores[:, NOT_A_DIGIT] = logs[:, NOT_A_DIGIT] * weight - cost - cutting
+    small = np.array([edge.small for edge in edges], bool)
+    scores[:, :NOT_A_DIGIT] += np.where(small, -_MARK_AS_DIGIT_COST, shape)[:, None]
+    scores[small, NOT_A_DIGIT] = 0.0
+    return scores
+
+
+def _choices(edges: Sequence[Edge], scores: NDArray[np.float64]) -> list[list[tuple[int | None, float]]]:
+    """What each segment may be, with scores: its two best digits, or none; of a low mark none, or the best digit."""
+    digits = scores[:, :NOT_A_DIGIT]
+    ranked = np.argsort(digits, axis=1)[:, :-3:-1]
+    best = np.take_along_axis(digits, ranked, axis=1)
     choices: list[list[tuple[int | None, float]]] = []
-    rows = zip(edges, ranked.tolist(), scores.tolist(), shape.tolist(), none.tolist(), strict=True)
-    for edge, (first, second), (best, next_best), form, rejected in rows:
-        if edge.small:  # a low mark is a point or a dash unless it looks very much like a digit
-            choices.append([(None, 0.0), (first, best - 6.0)])
+    rows = zip(edges, ranked.tolist(), best.tolist(), scores[:, NOT_A_DIGIT].tolist(), strict=True)
+    for edge, (first, second), (score, next_score), rejected in rows:
+        if edge.small:
+            choices.append([(None, rejected), (first, score)])
         else:
-            choices.append([(first, best + form), (second, next_best + form), (None, rejected)])
+            choices.append([(first, score), (second, next_score), (None, rejected)])
     return choices
+
+
+def best_path_for(
+    text: str,
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    pieces: int,
+    height: float,
+    reject_cost: float = REJECT_COST_PAGE,
+) -> Path | None:
+    """The best path that reads `text`; None where no path has so many digits. Parameters as of `best_paths`."""
+    scores = segment_scores(edges, posteriors, height, reject_cost)
+    digits = [int(c) for c in text]
+    ending: list[list[int]] = [[] for _ in range(pieces + 1)]
+    for index, edge in enumerate(edges):
+        ending[edge.stop].append(index)
+    # Score of reading the first k digits up to each node, and the segment that ends there.
+    reached = np.full((pieces + 1, len(digits) + 1), -np.inf)
+    reached[0, 0] = 0.0
+    step: list[list[tuple[int, bool]]] = [[(-1, False)] * (len(digits) + 1) for _ in range(pieces + 1)]
+    for node in range(1, pieces + 1):
+        for index in ending[node]:
+            before = reached[edges[index].start]
+            taken = scores[index, digits] if digits else np.zeros(0)
+            for k in range(len(digits) + 1):
+                as_none = before[k] + scores[index, NOT_A_DIGIT]
+                as_digit = before[k - 1] + taken[k - 1] if k else -np.inf
+                if max(as_none, as_digit) > reached[node, k]:
+                    reached[node, k] = max(as_none, as_digit)
+                    step[node][k] = (index, bool(as_digit >= as_none))
+    if not np.isfinite(reached[pieces, len(digits)]):
+        return None
+    symbols, node, k = [], pieces, len(digits)
+    while node:
+        index, is_digit = step[node][k]
+        digit = digits[k - 1] if is_digit else None
+        column = NOT_A_DIGIT if digit is None else digit
+        symbols.append(Symbol(index, digit, float(posteriors[index, column])))
+        node, k = edges[index].start, k - is_digit
+    return Path(tuple(reversed(symbols)), float(reached[pieces, len(digits)]))
 
 
 def _unwind(entry: tuple[float, str, tuple[int, int | None] | None, object], posteriors: Posteriors) -> Path:

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.geometry import union
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
-from digitscan.forms.decode import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, Path, Symbol, best_paths, shares
+from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probability
+from digitscan.forms.decode import (
+    REJECT_COST_NUMBER,
+    REJECT_COST_PAGE,
+    Edge,
+    Path,
+    Symbol,
+    best_path_for,
+    best_paths,
+    shares,
+)
+
+_RIVALS = 8
+"""Texts that each of the two readers may bring."""
+_LATTICE_WEIGHT = 0.5
+_LINE_WEIGHT = 0.5
+"""What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
+_NO_PATH_COST = 8.0
+"""Log units by which a text that the lattice cannot spell stands behind the best that it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +55,54 @@ class ReadString:
     reason: str
     maybe_word: bool = False
     """Its shapes and heights are those of letters too: "oil" and "well" rather than 011 and 6111."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeLine:
+    """What the reader of lines says of a string.
+
+    Attributes
+    ----------
+    views : tuple of (T, 19) float32
+        Along the line: the blank, then `digitscan.recognition.lines.ALPHABET`. The first view shows it as it stands.
+    region : Box
+        What of the binary page the line was made of.
+    """
+
+    views: tuple[Posteriors, ...]
+    region: Box
+
+    def rivals(self) -> dict[str, float]:
+        """The likeliest texts of each view, with the mean of their log probabilities over all views."""
+        answers = [digits_alone(view) for view in self.views]
+        found = [dict(likeliest_texts(answer, _RIVALS)) for answer in answers]
+        texts = dict.fromkeys(text for texts in found for text in texts)
+        return {text: self._mean(answers, found, text) for text in texts}
+
+    def log_probability(self, text: str) -> float:
+        """Mean log probability of a text over all views."""
+        answers = [digits_alone(view) for view in self.views]
+        return self._mean(answers, [{}] * len(answers), text)
+
+    @staticmethod
+    def _mean(answers: Sequence[NDArray[np.float64]], known: Sequence[Mapping[str, float]], text: str) -> float:
+        logs = [k[text] if text in k else log_probability(a, text) for a, k in zip(answers, known, strict=True)]
+        return sum(logs) / len(logs)
+
+    def digits(self, text: str) -> list[ReadDigit]:
+        """The digits of a text where the line has them."""
+        answers = digits_alone(self.views[0])
+        step = self.region.width / max(len(answers), 1)
+        found = []
+        for character, (start, stop) in zip(text, align(answers, text), strict=True):
+            part = answers[start : stop + 1, 1:].max(axis=0)
+            order = np.argsort(part)[::-1]
+            own = int(character)
+            rival = next(int(d) for d in order if int(d) != own)
+            left, right = int((start - 1) * step), int((stop + 2) * step)
+            box = Box(self.region.x + max(left, 0), self.region.y, max(right - max(left, 0), 1), self.region.height)
+            found.append(ReadDigit(box, character, float(part[own]), str(rival), float(part[own] - part[rival])))
+        return found
 
 
 def _digit(edge: Edge, row: np.ndarray, symbol: Symbol) -> ReadDigit:
@@ -108,6 +175,7 @@ def read_string(
     config: DecodeConfig,
     *,
     whole: bool = False,
+    line: WholeLine | None = None,
 ) -> list[ReadString]:
     """Read one lattice.
 
@@ -121,6 +189,8 @@ def read_string(
     config : DecodeConfig
     whole : bool
         The lattice is ONE number: nothing is left out for being unsure.
+    line : WholeLine, optional
+        What the reader of whole lines says of the string. Texts are then ranked by both.
 
     Returns
     -------
@@ -128,6 +198,10 @@ def read_string(
         None for a word, several where letters part numbers.
     """
     reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
+    if line is not None:
+        rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
+        if rivals:
+            return [_read_together(rivals, edges, posteriors, line, config, whole)]
     paths = best_paths(edges, posteriors, pieces, height, max(2, config.alternatives + 1), reject_cost)
     if not paths:
         return []
@@ -168,6 +242,85 @@ def read_string(
             )
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A text that one of the readers brought: the evidence of both in log units, and its path where there is one."""
+
+    text: str
+    lattice: float
+    line: float
+    path: Path | None
+
+    @property
+    def evidence(self) -> float:
+        """Both together."""
+        return _LATTICE_WEIGHT * self.lattice + _LINE_WEIGHT * self.line
+
+
+def rank_texts(
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    pieces: int,
+    height: float,
+    reject_cost: float,
+    line: WholeLine,
+    *,
+    whole: bool = True,
+) -> list[Rival]:
+    """All texts that either reader brings, by the evidence of both, best first; none where it is no number.
+
+    The lattice sees each digit large and by itself; the line sees all of them at once and needs no cuts. What one of
+    them overlooks the other one scores low but does not rule out. Parameters as of `read_string`.
+    """
+    by_text = {p.text: p for p in best_paths(edges, posteriors, pieces, height, _RIVALS, reject_cost)}
+    first = next(iter(by_text.values()), None)
+    if not whole and (first is None or any(s.digit is None and not edges[s.edge].small for s in first.symbols)):
+        return []
+    logs = line.rivals()
+    best = first.score if first is not None else 0.0
+    rivals = []
+    for text in by_text.keys() | logs.keys():
+        if not text:
+            continue
+        path = by_text.get(text) or best_path_for(text, edges, posteriors, pieces, height, reject_cost)
+        log = logs[text] if text in logs else line.log_probability(text)
+        rivals.append(Rival(text, path.score if path is not None else best - _NO_PATH_COST, log, path))
+    return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
+
+
+def _read_together(
+    rivals: Sequence[Rival],
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    line: WholeLine,
+    config: DecodeConfig,
+    whole: bool,
+) -> ReadString:
+    """The best of the texts; its share of the evidence is the confidence."""
+    evidence = np.array([rival.evidence for rival in rivals])
+    weights = np.exp(evidence - evidence[0])
+    weights /= weights.sum()
+    best = rivals[0]
+    if best.path is not None:
+        digits = [_digit(edges[s.edge], posteriors[s.edge], s) for s in best.path.symbols if s.digit is not None]
+    else:
+        digits = line.digits(best.text)
+    alternatives = tuple(
+        Alternative(rival.text, float(weight))
+        for rival, weight in list(zip(rivals, weights, strict=True))[1 : config.alternatives + 1]
+        if weight > 1e-4
+    )
+    return ReadString(
+        union(d.box for d in digits),
+        best.text,
+        tuple(digits),
+        float(weights[0]),
+        alternatives,
+        _reason(digits),
+        maybe_word=not whole and _like_letters(digits),
+    )
 
 
 def _like_letters(digits: Sequence[ReadDigit]) -> bool:

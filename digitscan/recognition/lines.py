@@ -24,24 +24,36 @@ ALPHABET = "0123456789.,-=/:*$"
 Line = NDArray[np.uint8]
 
 
-def normalize_line(ink: Ink, box: Box) -> Line:
+def line_region(box: Box, shape: tuple[int, ...]) -> Box:
+    """What of a page is taken for the line of a string: its box, and a little paper around it."""
+    margin = max(2, round(0.12 * box.height))
+    top, left = max(box.y - margin, 0), max(box.x - margin, 0)
+    return Box(left, top, min(box.right + margin, shape[1]) - left, min(box.bottom + margin, shape[0]) - top)
+
+
+def normalize_line(ink: Ink, region: Box, slant: float = 0.0) -> Line:
     """Scale a string to a fixed height, aspect kept, its ink stretched to full range.
 
     Parameters
     ----------
     ink : (H, W) uint8
         Soft ink of the page, 0 is paper.
-    box : Box
-        Of the string; a little paper around it is taken along.
+    region : Box
+        As `line_region` gives it.
+    slant : float
+        Horizontal shift per pixel of height, positive leaning right, that is taken out of the writing.
 
     Returns
     -------
     (LINE_HEIGHT, w) uint8
         0 is paper, 255 is full ink; w is a multiple of `COLUMN_STEP`.
     """
-    margin = max(2, round(0.12 * box.height))
-    top, left = max(box.y - margin, 0), max(box.x - margin, 0)
-    part = ink[top : box.bottom + margin, left : box.right + margin]
+    part = np.ascontiguousarray(ink[region.y : region.bottom, region.x : region.right])
+    if slant:
+        wider = abs(slant) * region.height
+        left = 0.0 if slant > 0 else wider
+        upright = np.array([[1.0, slant, left], [0.0, 1.0, 0.0]])
+        part = cv2.warpAffine(part, upright, (region.width + int(np.ceil(wider)), region.height))
     level, _ = cv2.threshold(part, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     strokes = (part > level).view(np.uint8)
     dark = cv2.mean(part, strokes)[0]

@@ -129,7 +129,7 @@ class Classifier:
 
 
 class LineReader:
-    """A trained network for whole lines, loaded once.
+    """A trained network for whole lines, checked at once and loaded when the first line comes.
 
     Parameters
     ----------
@@ -148,7 +148,8 @@ class LineReader:
         self.card: ModelCard = read_card(folder)
         if not self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads single digits", remedy="choose a model of lines")
-        self._call, self.device = _compile(_load(folder, self.card), (LINE_HEIGHT, None), device)
+        self._folder, self._device = folder, device
+        self._call: Any = None
 
     def read(self, lines: Sequence[Line]) -> list[Posteriors]:
         """Posteriors along lines.
@@ -163,6 +164,8 @@ class LineReader:
         list of (w / 4, 19) float32
             Rows sum to 1: CTC's blank, then `ALPHABET`.
         """
+        if self._call is None and lines:
+            self._call, _ = _compile(_load(self._folder, self.card), (LINE_HEIGHT, None), self._device)
         out: list[Posteriors] = [np.zeros((0, len(self.card.classes)), np.float32)] * len(lines)
         order = sorted(range(len(lines)), key=lambda k: lines[k].shape[1])
         for start in range(0, len(order), _LINE_BATCH):

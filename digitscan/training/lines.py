@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import Box
-from digitscan.imaging.binarize import binarize, soft_ink, string_window
-from digitscan.imaging.rules import find_rules, remove_rules
-from digitscan.recognition.lines import Line, normalize_line
+from digitscan.core.config import Config
+from digitscan.core.types import Box, Layout, PageRef, RasterPage
+from digitscan.layout import unobserved
+from digitscan.pipeline import find_ink
+from digitscan.recognition.lines import Line, line_region, normalize_line
 from digitscan.segmentation.components import label
 from digitscan.segmentation.strings import one_string
 from digitscan.training.drawing import GlyphBank, SheetStyle, draw_digit, paper, scan, sheet_style, trim
@@ -22,6 +23,7 @@ from digitscan.training.sources import GlyphSource
 Rng = np.random.Generator
 Canvas = NDArray[np.float32]
 
+_ONE_LINE = Config(layout=Layout.LINE)
 _SEPARATOR = "·"
 """A point at half height: drawn so, read as a point."""
 
@@ -163,7 +165,7 @@ def _running_loops(count: int, high: float, rng: Rng) -> NDArray[np.float64]:
     return np.stack([x, -y if rng.random() < 0.5 else y], axis=1)
 
 
-class _Hand:
+class Hand:
     """How one writer, or one printer, makes each digit."""
 
     def __init__(self, bank: GlyphBank, rng: Rng) -> None:
@@ -177,9 +179,11 @@ class _Hand:
 
     @property
     def printed(self) -> bool:
+        """Whether it is print."""
         return self.source is not None and self.source.printed
 
     def draw(self, digit: int, style: SheetStyle, rng: Rng) -> Canvas:
+        """Ink of one digit, tight."""
         source = self.source
         if source is not None and not (source.labels == digit).any():  # some sets have no zeros
             source = None
@@ -196,7 +200,7 @@ class _Hand:
 def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str]:
     """Write a random number in one hand; gives the ink, tight, and the text in `ALPHABET`."""
     text = random_text(rng)
-    hand = _Hand(bank, rng)
+    hand = Hand(bank, rng)
     height = style.height
     pen = max(1, round(height * rng.uniform(0.05, 0.13)))
     closeness = rng.uniform(0.02, 0.3) if hand.printed else rng.uniform(-0.16, 0.3)
@@ -260,12 +264,9 @@ def _surround(ink: Canvas, height: int, rng: Rng) -> tuple[Canvas, Box]:
 
 def read_line(image: NDArray[np.uint8], place: Box, rng: Rng) -> Line | None:
     """Find the string as the reader does and normalize it; None where much of it is lost."""
-    window = string_window(image.shape)
-    ink = soft_ink(image, window)
-    mask, _ = binarize(ink, window=window, faint_strokes=False)
-    rules, pixels = find_rules(mask, line=True)
-    found = label(remove_rules(mask, pixels, rules.thickness_px))
-    string = one_string(found, (mask.shape[0], mask.shape[1]))
+    page = RasterPage(PageRef("drawn"), image)
+    binary, _, _ = find_ink(page, _ONE_LINE, 0, unobserved)
+    string = one_string(label(binary.mask), image.shape)
     if string is None:
         return None
     box = string.box
@@ -275,7 +276,32 @@ def read_line(image: NDArray[np.uint8], place: Box, rng: Rng) -> Line | None:
     lost = max(box.x - place.x, place.right - box.right, 0)
     if lost > 0.25 * place.height or rng.random() < 0.5:  # the whole width, as of an image that is one string
         box = Box(0, box.y, image.shape[1], box.height)
-    return normalize_line(ink, box)
+    return normalize_line(binary.ink, line_region(box, image.shape))
+
+
+def draw_sheet(bank: GlyphBank, rng: Rng) -> tuple[NDArray[np.uint8], str, Box]:
+    """Scan a sheet with one line on it.
+
+    Returns
+    -------
+    image : (H, W) uint8
+        Paper is white.
+    text : str
+        In `ALPHABET`.
+    place : Box
+        Of the line's ink.
+    """
+    style = sheet_style(rng, least=15)
+    ink, text = draw_line(bank, style, rng)
+    sheet, place = _surround(ink, style.height, rng)
+    if rng.random() < 0.15:  # a ballpoint that skips
+        fade = rng.normal(0.8, 0.25, (4, 16)).astype(np.float32)
+        sheet *= np.clip(cv2.resize(fade, (sheet.shape[1], sheet.shape[0])), 0.35, 1)
+    ground = paper((sheet.shape[0], sheet.shape[1]), rng, patterned=0.6)
+    if rng.random() < 0.3:
+        ground *= paper((sheet.shape[0], sheet.shape[1]), rng, patterned=1.0) / 0.75
+    ground = np.minimum(ground, np.float32(1)) * (1 - np.float32(style.darkness) * np.minimum(sheet, 1))
+    return scan(ground, rng), text, place
 
 
 def line_samples(bank: GlyphBank, count: int, seed: int) -> list[WrittenLine]:
@@ -283,17 +309,7 @@ def line_samples(bank: GlyphBank, count: int, seed: int) -> list[WrittenLine]:
     rng = np.random.default_rng(seed)
     samples: list[WrittenLine] = []
     while len(samples) < count:
-        style = sheet_style(rng, least=15)
-        ink, text = draw_line(bank, style, rng)
-        sheet, place = _surround(ink, style.height, rng)
-        if rng.random() < 0.15:  # a ballpoint that skips
-            fade = rng.normal(0.8, 0.25, (4, 16)).astype(np.float32)
-            sheet *= np.clip(cv2.resize(fade, (sheet.shape[1], sheet.shape[0])), 0.35, 1)
-        ground = paper((sheet.shape[0], sheet.shape[1]), rng, patterned=0.6)
-        if rng.random() < 0.3:
-            ground *= paper((sheet.shape[0], sheet.shape[1]), rng, patterned=1.0) / 0.75
-        ground = np.minimum(ground, np.float32(1)) * (1 - np.float32(style.darkness) * np.minimum(sheet, 1))
-        image = scan(ground, rng)
+        image, text, place = draw_sheet(bank, rng)
         line = read_line(image, place, rng)
         if line is not None and line.shape[1] >= 8 * len(text):
             samples.append(WrittenLine(line, text))
