@@ -280,8 +280,10 @@ def load_sources(data: Path | None = None, *, without: Sequence[str] = ()) -> li
 
 
 def set_names(folder: Path) -> list[str]:
-    """Sets in a folder of npz files that are known here, by name."""
-    return sorted(name for name, known in KNOWN_SETS.items() if (folder / f"{known.file or name}.npz").is_file())
+    """Sets in a folder of npz files that are known here, by file; what is held out of a file follows the rest of it."""
+    files = {name: known.file or name for name, known in KNOWN_SETS.items()}
+    found = [name for name, file in files.items() if (folder / f"{file}.npz").is_file()]
+    return sorted(found, key=lambda name: (files[name], files[name] != name))
 
 
 def load_set(folder: Path, name: str) -> GlyphSource:
