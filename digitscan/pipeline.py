@@ -178,6 +178,7 @@ def prepare_page(
         inks.extend(candidate.ink for candidate in lattice.candidates)
     crops = normalize_all(inks)
     look("crops", crops)
+    look("lines", tuple(view for string in strings for view in string.lines))
     height, width = page.image.shape
     return PreparedPage(
         ref=page.ref,

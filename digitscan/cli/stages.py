@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import Crops
+from digitscan.recognition.lines import LINE_HEIGHT, Line, pad_lines
 from digitscan.segmentation.components import Components
 from digitscan.segmentation.cuts import StringLattice
 
@@ -25,7 +27,7 @@ def picture_of(stage: str, product: object, page: Picture | None) -> Picture:
     stage : str
         As `digitscan.pipeline.prepare_page` names it.
     product : object
-        Grey image, soft ink, mask, rules, components, lattices or crops.
+        Grey image, soft ink, mask, rules, components, lattices, crops or lines.
     page : array or None
         The last picture of the whole page, to draw on.
     """
@@ -35,6 +37,8 @@ def picture_of(stage: str, product: object, page: Picture | None) -> Picture:
         return np.asarray(colors, np.uint8)
     if isinstance(product, list):
         return _lattices(product, page)
+    if isinstance(product, tuple):
+        return line_sheet(product)
     array = np.asarray(product)
     if stage == "crops":
         return contact_sheet(array)
@@ -61,6 +65,22 @@ def _lattices(lattices: list[StringLattice], page: Picture | None) -> Picture:
         b = lattice.box
         cv2.rectangle(canvas, (b.x - 3, b.y - 3), (b.right + 2, b.bottom + 2), (200, 110, 0), 2)
     return np.asarray(canvas, np.uint8)
+
+
+def line_sheet(lines: Sequence[Line], most: int = 400) -> Picture:
+    """Lines one below the other as the reader of lines sees them, doubled in size.
+
+    Parameters
+    ----------
+    lines : sequence of (32, w) uint8
+    most : int
+        Further lines are left out of the picture.
+    """
+    if not lines:
+        return np.full((LINE_HEIGHT, LINE_HEIGHT), 255, np.uint8)
+    rows = pad_lines(lines[:most], step=4)
+    sheet = np.pad(rows, ((0, 0), (1, 1), (1, 1)), constant_values=90).reshape(-1, rows.shape[2] + 2)
+    return np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def contact_sheet(crops: Crops, columns: int = 40, most: int = 4000) -> Picture:
