@@ -34,7 +34,7 @@ from digitscan.core.types import (
     State,
     Transform,
 )
-from digitscan.forms.decode import Edge, best_paths, shares
+from digitscan.forms.decode import Edge, ScoredLattice, shares
 from digitscan.forms.readings import ReadString, WholeLine, read_string
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
@@ -262,7 +262,7 @@ def answers_by_string(
 
 def _beyond_doubt(string: PreparedString, rows: Posteriors) -> bool:
     """Whether every digit of a string is sure, and so is how it parts."""
-    paths = best_paths(string.edges, rows, string.pieces, string.height, 2)
+    paths = ScoredLattice(string.edges, rows, string.pieces, string.height).best(2)
     if not paths or shares(paths)[0] < _BEYOND_DOUBT:
         return False
     read = [symbol for symbol in paths[0].symbols if not string.edges[symbol.edge].small]

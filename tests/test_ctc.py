@@ -5,7 +5,7 @@ from itertools import groupby, product
 import numpy as np
 import pytest
 
-from digitscan.forms.ctc import digits_alone, likeliest_texts, log_probability
+from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities
 
 
 def spelled(path: tuple[int, ...]) -> str:
@@ -23,8 +23,9 @@ def test_probabilities_are_those_of_all_paths(seed: int) -> None:
         share = float(np.prod([narrow[t, k] for t, k in enumerate(path)]))
         truth[spelled(path)] = truth.get(spelled(path), 0.0) + share
     posteriors = digits_alone(narrow)
-    for text, share in truth.items():
-        assert np.exp(log_probability(posteriors, text)) == pytest.approx(share, abs=1e-6)
+    for share, log in zip(truth.values(), log_probabilities(posteriors, list(truth)), strict=True):
+        assert np.exp(log) == pytest.approx(share, abs=1e-6)
+    assert log_probabilities(posteriors, []) == []
     best = max(truth, key=lambda t: truth[t])
     found = likeliest_texts(posteriors, count=3, beam=400)
     assert found[0][0] == best and np.exp(found[0][1]) == pytest.approx(truth[best], abs=1e-3)
@@ -37,5 +38,14 @@ def test_equal_digits_need_a_blank_between() -> None:
     assert likeliest_texts(sure)[0][0] == "77"
     sure[1] = sure[0]
     assert likeliest_texts(sure)[0][0] == "7"
-    assert log_probability(sure, "7777") < log_probability(sure, "77") < log_probability(sure, "7")
-    assert log_probability(sure, "") < -20
+    logs = log_probabilities(sure, ["7777", "77", "7", ""])
+    assert logs[0] < logs[1] < logs[2] and logs[3] < -20
+
+
+def test_digits_are_found_where_they_stand() -> None:
+    rows = np.full((9, 11), 1e-6)
+    rows[:, 0] = 1.0
+    for column, digit in ((1, 4), (2, 4), (4, 4), (7, 9)):
+        rows[column, 0], rows[column, digit + 1] = 1e-6, 1.0
+    assert align(rows, "449") == [(1, 2), (4, 4), (7, 7)]
+    assert align(rows, "") == []

@@ -6,7 +6,7 @@ import numpy as np
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import Box
-from digitscan.forms.decode import Edge, best_path_for, best_paths, shares
+from digitscan.forms.decode import Edge, ScoredLattice, shares
 from digitscan.forms.readings import WholeLine, read_string
 
 
@@ -38,7 +38,7 @@ def test_a_clean_digit_is_not_cut_in_two() -> None:
         Edge(0, 1, Box(0, 0, 15, 40), 1, False),
         Edge(1, 2, Box(15, 0, 15, 40), 1, False),
     )
-    paths = best_paths([whole, left, right], sure(0, 1, 1), 2, 40)
+    paths = ScoredLattice([whole, left, right], sure(0, 1, 1), 2, 40).best()
     assert paths[0].text == "0"
 
 
@@ -48,14 +48,14 @@ def test_touching_digits_are_cut() -> None:
         Edge(0, 1, Box(0, 0, 30, 40), 1, False),
         Edge(1, 2, Box(30, 0, 30, 40), 1, False),
     )
-    paths = best_paths([whole, left, right], sure(None, 4, 2), 2, 40)
+    paths = ScoredLattice([whole, left, right], sure(None, 4, 2), 2, 40).best()
     assert paths[0].text == "42"
 
 
 def test_rivals_are_kept_and_sum_to_one() -> None:
     rows = sure(3, 5)
     rows[1, 5], rows[1, 6] = 0.55, 0.40
-    paths = best_paths(chain(2), rows, 2, 40)
+    paths = ScoredLattice(chain(2), rows, 2, 40).best()
     assert [p.text for p in paths[:2]] == ["35", "36"]
     assert abs(sum(shares(paths)) - 1) < 1e-6
     [read] = read_string(chain(2), rows, 2, 40, DecodeConfig())
@@ -94,7 +94,7 @@ def test_ones_and_zeros_of_unlike_height_may_be_letters() -> None:
 
 def test_a_long_string_is_decoded_in_linear_time() -> None:
     count = 400
-    paths = best_paths(chain(count), sure(*[k % 10 for k in range(count)]), count, 40)
+    paths = ScoredLattice(chain(count), sure(*[k % 10 for k in range(count)]), count, 40).best()
     assert paths[0].text == "".join(str(k % 10) for k in range(count))
 
 
@@ -123,13 +123,13 @@ def test_a_path_for_any_text() -> None:
         Edge(1, 2, Box(30, 0, 30, 40), 1, False),
     )
     edges, rows = [whole, left, right], sure(8, 4, 2)
-    for path in best_paths(edges, rows, 2, 40, count=6):
-        again = best_path_for(path.text, edges, rows, 2, 40)
+    for path in ScoredLattice(edges, rows, 2, 40).best(6):
+        again = ScoredLattice(edges, rows, 2, 40).best_for(path.text)
         assert again is not None and again.text == path.text and np.isclose(again.score, path.score)
-    unlikely = best_path_for("37", edges, rows, 2, 40)
+    unlikely = ScoredLattice(edges, rows, 2, 40).best_for("37")
     assert unlikely is not None and [s.digit for s in unlikely.symbols] == [3, 7]
-    assert best_path_for("123", edges, rows, 2, 40) is None
-    nothing = best_path_for("", edges, rows, 2, 40)
+    assert ScoredLattice(edges, rows, 2, 40).best_for("123") is None
+    nothing = ScoredLattice(edges, rows, 2, 40).best_for("")
     assert nothing is not None and nothing.text == ""
 
 

@@ -37,35 +37,44 @@ def digits_alone(posteriors: NDArray[np.float32]) -> Real:
     return np.maximum(kept, _TINY)
 
 
-def log_probability(posteriors: Real, text: str) -> float:
-    """Log probability that a line reads `text`.
+def log_probabilities(posteriors: Real, texts: Sequence[str]) -> list[float]:
+    """Log probability that a line reads each of some texts.
 
     Parameters
     ----------
     posteriors : (T, 11) float64
         As `digits_alone` gives them.
-    text : str
+    texts : sequence of str
         Digits only; may be empty.
     """
-    symbols = np.zeros(2 * len(text) + 1, np.int64)
-    symbols[1::2] = [int(c) + 1 for c in text]
+    if not texts:
+        return []
+    places = 2 * max(len(text) for text in texts) + 1
+    symbols = np.zeros((len(texts), places), np.int64)
+    # Places after a text's end are never entered.
+    real = np.zeros((len(texts), places))
+    for row, used, text in zip(symbols, real, texts, strict=True):
+        row[1 : 2 * len(text) : 2] = [int(c) + 1 for c in text]
+        used[: 2 * len(text) + 1] = 1.0
     # A digit may follow its neighbour without a blank, unless they are the same digit.
-    skip = np.zeros(len(symbols), bool)
-    skip[3::2] = symbols[3::2] != symbols[1:-2:2]
-    alpha = np.zeros(len(symbols))
-    alpha[:2] = posteriors[0, symbols[:2]]
-    log_scale = 0.0
-    for row in posteriors[1:]:
+    skip = np.zeros((len(texts), places))
+    skip[:, 3::2] = symbols[:, 3::2] != symbols[:, 1:-2:2]
+    shares = posteriors[:, symbols] * real
+    alpha = np.zeros((len(texts), places))
+    alpha[:, :2] = shares[0, :, :2]
+    log_scale = np.zeros(len(texts))
+    for own in shares[1:]:
         moved = alpha.copy()
-        moved[1:] += alpha[:-1]
-        moved[2:] += np.where(skip[2:], alpha[:-2], 0.0)
-        alpha = moved * row[symbols]
-        total = alpha.sum()
-        if total <= 0:
-            return float(np.log(_TINY)) * len(posteriors)
-        log_scale += float(np.log(total))
-        alpha /= total
-    return log_scale + float(np.log(max(alpha[-2:].sum(), _TINY)))
+        moved[:, 1:] += alpha[:, :-1]
+        moved[:, 2:] += skip[:, 2:] * alpha[:, :-2]
+        alpha = moved * own
+        total = np.maximum(alpha.sum(axis=1), _TINY)
+        log_scale += np.log(total)
+        alpha /= total[:, None]
+    ends = np.array([2 * len(text) for text in texts])
+    rows = np.arange(len(texts))
+    last = alpha[rows, ends] + np.where(ends > 0, alpha[rows, np.maximum(ends - 1, 0)], 0.0)
+    return [float(v) for v in log_scale + np.log(np.maximum(last, _TINY))]
 
 
 def likeliest_texts(posteriors: Real, count: int = 6, beam: int = 12) -> list[tuple[str, float]]:

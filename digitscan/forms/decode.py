@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ _WIDE_COST = 5.0
 _MARK_AS_DIGIT_COST = 6.0
 """Log-odds that a low mark must win to be a digit: it is a point or a dash unless it looks very much like one."""
 _FLOOR = 1e-5
+_Step: TypeAlias = "tuple[float, str, tuple[int, int | None] | None, _Step | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,8 @@ class Path:
         return "".join(str(s.digit) for s in self.symbols if s.digit is not None)
 
 
-def best_paths(
-    edges: Sequence[Edge],
-    posteriors: Posteriors,
-    pieces: int,
-    height: float,
-    count: int = 4,
-    reject_cost: float = REJECT_COST_PAGE,
-) -> list[Path]:
-    """The best paths with distinct texts, best first.
+class ScoredLattice:
+    """A string's hypotheses with what each of them is worth: the best ways through it.
 
     Every piece is covered once; a segment of several pieces weighs a little more than one of a single piece, so
     that readings with few and with many segments compare fairly.
@@ -103,41 +98,91 @@ def best_paths(
         Nodes of the lattice less one.
     height : float
         Typical height of the string's digits in pixels.
-    count : int
-        Most paths to give.
     reject_cost : float
         Log-odds against calling a piece of digit size no digit.
 
     References
     ----------
-    LeCun, Bottou, Bengio, Haffner 1998, Proc. IEEE 86(11), section VI; n-best by keeping several paths a node.
+    LeCun, Bottou, Bengio, Haffner 1998, Proc. IEEE 86(11), section VI.
     """
-    scores = segment_scores(edges, posteriors, height, reject_cost)
-    choices = _choices(edges, scores)
-    ending: list[list[int]] = [[] for _ in range(pieces + 1)]
-    for index, edge in enumerate(edges):
-        ending[edge.stop].append(index)
-    # A kept path: its score, its text, the segment it ends with, and the path before; shared, never copied.
-    kept: list[list[tuple[float, str, tuple[int, int | None] | None, object]]] = [[] for _ in range(pieces + 1)]
-    kept[0] = [(0.0, "", None, None)]
-    for node in range(1, pieces + 1):
-        rivals: dict[str, tuple[float, str, tuple[int, int | None] | None, object]] = {}
-        for index in ending[node]:
-            edge = edges[index]
-            for previous in kept[edge.start]:
-                for digit, score in choices[index]:
-                    total = previous[0] + score
-                    text = previous[1] + ("" if digit is None else str(digit))
-                    if text not in rivals or total > rivals[text][0]:
-                        rivals[text] = (total, text, (index, digit), previous)
-        kept[node] = sorted(rivals.values(), key=lambda r: -r[0])[:count]
-    return [_unwind(entry, posteriors) for entry in kept[pieces]]
+
+    def __init__(
+        self,
+        edges: Sequence[Edge],
+        posteriors: Posteriors,
+        pieces: int,
+        height: float,
+        reject_cost: float = REJECT_COST_PAGE,
+    ) -> None:
+        self.edges, self.posteriors, self.pieces = edges, posteriors, pieces
+        self.scores = segment_scores(edges, posteriors, height, reject_cost)
+        self._ending: list[list[int]] = [[] for _ in range(pieces + 1)]
+        for index, edge in enumerate(edges):
+            self._ending[edge.stop].append(index)
+
+    def best(self, count: int = 4) -> list[Path]:
+        """The best paths with distinct texts, best first, at most `count`: n-best by keeping several paths a node."""
+        choices = _choices(self.edges, self.scores)
+        # A kept path: its score, its text, the segment it ends with, and the path before; shared, never copied.
+        kept: list[list[_Step]] = [[] for _ in range(self.pieces + 1)]
+        kept[0] = [(0.0, "", None, None)]
+        for node in range(1, self.pieces + 1):
+            rivals: dict[str, _Step] = {}
+            for index in self._ending[node]:
+                for previous in kept[self.edges[index].start]:
+                    for digit, score in choices[index]:
+                        total = previous[0] + score
+                        text = previous[1] + ("" if digit is None else str(digit))
+                        if text not in rivals or total > rivals[text][0]:
+                            rivals[text] = (total, text, (index, digit), previous)
+            kept[node] = sorted(rivals.values(), key=lambda r: -r[0])[:count]
+        return [self._path(entry) for entry in kept[self.pieces]]
+
+    def _path(self, entry: _Step) -> Path:
+        symbols = []
+        step: _Step | None = entry
+        while step is not None and step[2] is not None:
+            symbols.append(self._symbol(*step[2]))
+            step = step[3]
+        return Path(tuple(reversed(symbols)), entry[0])
+
+    def _symbol(self, index: int, digit: int | None) -> Symbol:
+        return Symbol(index, digit, float(self.posteriors[index, NOT_A_DIGIT if digit is None else digit]))
+
+    def best_for(self, text: str) -> Path | None:
+        """The best path that reads `text`; None where no path has so many digits."""
+        digits = [int(c) for c in text]
+        nowhere = float("-inf")
+        # Score of reading the first k digits up to each node, and the segment that ends there.
+        reached = [[nowhere] * (len(digits) + 1) for _ in range(self.pieces + 1)]
+        reached[0][0] = 0.0
+        step = [[(-1, False)] * (len(digits) + 1) for _ in range(self.pieces + 1)]
+        worth: list[list[float]] = self.scores[:, [*digits, NOT_A_DIGIT]].tolist()
+        for node in range(1, self.pieces + 1):
+            best, via = reached[node], step[node]
+            for index in self._ending[node]:
+                before, own = reached[self.edges[index].start], worth[index]
+                for k in range(len(digits) + 1):
+                    as_none = before[k] + own[-1]
+                    as_digit = before[k - 1] + own[k - 1] if k else nowhere
+                    if max(as_none, as_digit) > best[k]:
+                        best[k] = max(as_none, as_digit)
+                        via[k] = (index, as_digit >= as_none)
+        score = reached[self.pieces][len(digits)]
+        if score == nowhere:
+            return None
+        symbols, node, k = [], self.pieces, len(digits)
+        while node:
+            index, is_digit = step[node][k]
+            symbols.append(self._symbol(index, digits[k - 1] if is_digit else None))
+            node, k = self.edges[index].start, k - is_digit
+        return Path(tuple(reversed(symbols)), score)
 
 
 def segment_scores(
     edges: Sequence[Edge], posteriors: Posteriors, height: float, reject_cost: float = REJECT_COST_PAGE
 ) -> NDArray[np.float64]:
-    """What each segment is worth as each digit, and as no digit: (len(edges), 11), in log units; see `best_paths`."""
+    """What each segment is worth as each digit, and as no digit: (len(edges), 11), in log units."""
     if not edges:
         return np.zeros((0, NOT_A_DIGIT + 1))
     logs = np.log(np.maximum(posteriors, _FLOOR), dtype=np.float64)
@@ -174,57 +219,6 @@ def _choices(edges: Sequence[Edge], scores: NDArray[np.float64]) -> list[list[tu
         else:
             choices.append([(first, score), (second, next_score), (None, rejected)])
     return choices
-
-
-def best_path_for(
-    text: str,
-    edges: Sequence[Edge],
-    posteriors: Posteriors,
-    pieces: int,
-    height: float,
-    reject_cost: float = REJECT_COST_PAGE,
-) -> Path | None:
-    """The best path that reads `text`; None where no path has so many digits. Parameters as of `best_paths`."""
-    scores = segment_scores(edges, posteriors, height, reject_cost)
-    digits = [int(c) for c in text]
-    ending: list[list[int]] = [[] for _ in range(pieces + 1)]
-    for index, edge in enumerate(edges):
-        ending[edge.stop].append(index)
-    # Score of reading the first k digits up to each node, and the segment that ends there.
-    reached = np.full((pieces + 1, len(digits) + 1), -np.inf)
-    reached[0, 0] = 0.0
-    step: list[list[tuple[int, bool]]] = [[(-1, False)] * (len(digits) + 1) for _ in range(pieces + 1)]
-    for node in range(1, pieces + 1):
-        for index in ending[node]:
-            before = reached[edges[index].start]
-            taken = scores[index, digits] if digits else np.zeros(0)
-            for k in range(len(digits) + 1):
-                as_none = before[k] + scores[index, NOT_A_DIGIT]
-                as_digit = before[k - 1] + taken[k - 1] if k else -np.inf
-                if max(as_none, as_digit) > reached[node, k]:
-                    reached[node, k] = max(as_none, as_digit)
-                    step[node][k] = (index, bool(as_digit >= as_none))
-    if not np.isfinite(reached[pieces, len(digits)]):
-        return None
-    symbols, node, k = [], pieces, len(digits)
-    while node:
-        index, is_digit = step[node][k]
-        digit = digits[k - 1] if is_digit else None
-        column = NOT_A_DIGIT if digit is None else digit
-        symbols.append(Symbol(index, digit, float(posteriors[index, column])))
-        node, k = edges[index].start, k - is_digit
-    return Path(tuple(reversed(symbols)), float(reached[pieces, len(digits)]))
-
-
-def _unwind(entry: tuple[float, str, tuple[int, int | None] | None, object], posteriors: Posteriors) -> Path:
-    symbols = []
-    step: tuple[float, str, tuple[int, int | None] | None, object] | object = entry
-    while isinstance(step, tuple) and step[2] is not None:
-        index, digit = step[2]
-        column = NOT_A_DIGIT if digit is None else digit
-        symbols.append(Symbol(index, digit, float(posteriors[index, column])))
-        step = step[3]
-    return Path(tuple(reversed(symbols)), entry[0])
 
 
 def shares(paths: Sequence[Path]) -> list[float]:

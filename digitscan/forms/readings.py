@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.geometry import union
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
-from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probability
+from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities
 from digitscan.forms.decode import (
     REJECT_COST_NUMBER,
     REJECT_COST_PAGE,
     Edge,
     Path,
+    ScoredLattice,
     Symbol,
-    best_path_for,
-    best_paths,
     shares,
 )
 
@@ -28,6 +26,8 @@ _RIVALS = 8
 _LATTICE_WEIGHT = 0.5
 _LINE_WEIGHT = 0.5
 """What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
+_FAR_BEHIND = 14.0
+"""Log units behind its own reader's best text at which a text is no rival."""
 _NO_PATH_COST = 8.0
 """Log units by which a text that the lattice cannot spell stands behind the best that it can."""
 
@@ -72,22 +72,13 @@ class WholeLine:
     views: tuple[Posteriors, ...]
     region: Box
 
-    def rivals(self) -> dict[str, float]:
-        """The likeliest texts of each view, with the mean of their log probabilities over all views."""
+    def log_probabilities(self, texts: Sequence[str]) -> dict[str, float]:
+        """Mean log probability, over all views, of some texts and of the likeliest ones of each view."""
         answers = [digits_alone(view) for view in self.views]
-        found = [dict(likeliest_texts(answer, _RIVALS)) for answer in answers]
-        texts = dict.fromkeys(text for texts in found for text in texts)
-        return {text: self._mean(answers, found, text) for text in texts}
-
-    def log_probability(self, text: str) -> float:
-        """Mean log probability of a text over all views."""
-        answers = [digits_alone(view) for view in self.views]
-        return self._mean(answers, [{}] * len(answers), text)
-
-    @staticmethod
-    def _mean(answers: Sequence[NDArray[np.float64]], known: Sequence[Mapping[str, float]], text: str) -> float:
-        logs = [k[text] if text in k else log_probability(a, text) for a, k in zip(answers, known, strict=True)]
-        return sum(logs) / len(logs)
+        own = [text for answer in answers for text, _ in _near(likeliest_texts(answer, _RIVALS))]
+        asked = list(dict.fromkeys([*texts, *own]))
+        logs = np.mean([log_probabilities(answer, asked) for answer in answers], axis=0)
+        return dict(zip(asked, logs.tolist(), strict=True))
 
     def digits(self, text: str) -> list[ReadDigit]:
         """The digits of a text where the line has them."""
@@ -103,6 +94,10 @@ class WholeLine:
             box = Box(self.region.x + max(left, 0), self.region.y, max(right - max(left, 0), 1), self.region.height)
             found.append(ReadDigit(box, character, float(part[own]), str(rival), float(part[own] - part[rival])))
         return found
+
+
+def _near(texts: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    return [(text, log) for text, log in texts if log > texts[0][1] - _FAR_BEHIND]
 
 
 def _digit(edge: Edge, row: np.ndarray, symbol: Symbol) -> ReadDigit:
@@ -202,7 +197,7 @@ def read_string(
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
         if rivals:
             return [_read_together(rivals, edges, posteriors, line, config, whole)]
-    paths = best_paths(edges, posteriors, pieces, height, max(2, config.alternatives + 1), reject_cost)
+    paths = ScoredLattice(edges, posteriors, pieces, height, reject_cost).best(max(2, config.alternatives + 1))
     if not paths:
         return []
     weights = shares(paths)
@@ -274,19 +269,17 @@ def rank_texts(
     The lattice sees each digit large and by itself; the line sees all of them at once and needs no cuts. What one of
     them overlooks the other one scores low but does not rule out. Parameters as of `read_string`.
     """
-    by_text = {p.text: p for p in best_paths(edges, posteriors, pieces, height, _RIVALS, reject_cost)}
-    first = next(iter(by_text.values()), None)
-    if not whole and (first is None or any(s.digit is None and not edges[s.edge].small for s in first.symbols)):
+    lattice = ScoredLattice(edges, posteriors, pieces, height, reject_cost)
+    paths = lattice.best(_RIVALS)
+    if not whole and (not paths or any(s.digit is None and not edges[s.edge].small for s in paths[0].symbols)):
         return []
-    logs = line.rivals()
-    best = first.score if first is not None else 0.0
+    best = paths[0].score if paths else 0.0
+    by_text = {p.text: p for p in paths if p.score > best - _FAR_BEHIND}
     rivals = []
-    for text in by_text.keys() | logs.keys():
-        if not text:
-            continue
-        path = by_text.get(text) or best_path_for(text, edges, posteriors, pieces, height, reject_cost)
-        log = logs[text] if text in logs else line.log_probability(text)
-        rivals.append(Rival(text, path.score if path is not None else best - _NO_PATH_COST, log, path))
+    for text, log in line.log_probabilities(list(by_text)).items():
+        if text:
+            path = by_text.get(text) or lattice.best_for(text)
+            rivals.append(Rival(text, path.score if path is not None else best - _NO_PATH_COST, log, path))
     return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
 
 
