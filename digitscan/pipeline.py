@@ -69,6 +69,7 @@ class PreparedString:
     cell: tuple[int, int] | None
     region: Box
     lines: tuple[Line, ...]
+    marked: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,9 +173,20 @@ def prepare_page(
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
         region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
         several = _may_be_several(lattice, config.layout) and _fits_a_line(region)
-        lines = _views(binary.ink, region, lattice) if several else ()
-        pieces = len(lattice.pieces)
-        strings.append(PreparedString(edges, len(inks), pieces, lattice.height, lattice.box, cell, region, lines))
+        lines = _views(_ink_of_line(binary.ink, region, lattice, config.layout), lattice) if several else ()
+        strings.append(
+            PreparedString(
+                edges=edges,
+                first_crop=len(inks),
+                pieces=len(lattice.pieces),
+                height=lattice.height,
+                box=lattice.box,
+                cell=cell,
+                region=region,
+                lines=lines,
+                marked=lattice.marked,
+            )
+        )
         inks.extend(candidate.ink for candidate in lattice.candidates)
     crops = normalize_all(inks)
     look("crops", crops)
@@ -200,11 +212,25 @@ def _line_box(box: Box, layout: Layout, shape: tuple[int, ...]) -> Box:
     return Box(0, box.y, shape[1], box.height) if layout is Layout.LINE else box
 
 
-def _views(ink: Ink, region: Box, lattice: StringLattice) -> tuple[Line, ...]:
+def _ink_of_line(ink: Ink, region: Box, lattice: StringLattice, layout: Layout) -> Ink:
+    """What the reader of lines sees: on a page the string's own marks, so that the sides of boxes are no ones."""
+    if layout is Layout.LINE:
+        return ink[region.y : region.bottom, region.x : region.right]
+    box, own = lattice.ink
+    canvas = np.zeros((region.height, region.width), np.uint8)
+    top, left = max(box.y, region.y), max(box.x, region.x)
+    bottom, right = min(box.bottom, region.bottom), min(box.right, region.right)
+    if bottom > top and right > left:
+        part = own[top - box.y : bottom - box.y, left - box.x : right - box.x]
+        canvas[top - region.y : bottom - region.y, left - region.x : right - region.x] = part
+    return canvas
+
+
+def _views(ink: Ink, lattice: StringLattice) -> tuple[Line, ...]:
     """A string as it stands, and set upright where it leans: what one view hides the other may show."""
     slant = string_slant([(piece.box, piece.ink) for piece in lattice.pieces])
     slants = (0.0, slant) if abs(slant) >= _LEANING else (0.0,)
-    return tuple(normalize_line(ink, region, own) for own in slants)
+    return tuple(normalize_line(ink, own) for own in slants)
 
 
 def _may_be_several(lattice: StringLattice, layout: Layout) -> bool:
@@ -228,7 +254,8 @@ def _edge(lattice: StringLattice, span: tuple[int, int], box: Box) -> Edge:
 
 
 def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]:
-    """Strings that are likely numbers and not read beyond doubt piece by piece: a second reader should see them.
+    """Strings that a second reader should see: likely numbers that are not read beyond doubt piece by piece, or that
+    may hold points and signs, which only that reader knows.
 
     Parameters
     ----------
@@ -243,7 +270,7 @@ def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]
         rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
         single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
         likely = page.layout is Layout.LINE or (rows[single].argmax(axis=1) < NOT_A_DIGIT).mean() >= 0.5
-        if likely and not _beyond_doubt(string, rows):
+        if likely and (string.marked or not _beyond_doubt(string, rows)):
             chosen.append(index)
     return chosen
 
@@ -292,7 +319,16 @@ def finish_page(
     for index, string in enumerate(page.strings):
         rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
         line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
-        numbers = read_string(string.edges, rows, string.pieces, string.height, config.decode, whole=whole, line=line)
+        numbers = read_string(
+            string.edges,
+            rows,
+            string.pieces,
+            string.height,
+            config.decode,
+            whole=whole,
+            line=line,
+            marked=string.marked,
+        )
         read.extend((number, string.cell) for number in numbers)
     if not whole:
         read = _plausible(page, read)
@@ -364,6 +400,7 @@ def _reading(
         reason=read.reason if review else "",
         alternatives=read.alternatives,
         box=to_source(read.box),
+        written=read.written,
     )
 
 

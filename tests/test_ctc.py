@@ -5,7 +5,9 @@ from itertools import groupby, product
 import numpy as np
 import pytest
 
+from digitscan.core.types import SIGNS
 from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities
+from digitscan.recognition.lines import ALPHABET
 
 
 def spelled(path: tuple[int, ...]) -> str:
@@ -40,6 +42,10 @@ def test_equal_digits_need_a_blank_between() -> None:
     assert likeliest_texts(sure)[0][0] == "7"
     logs = log_probabilities(sure, ["7777", "77", "7", ""])
     assert logs[0] < logs[1] < logs[2] and logs[3] < -20
+
+
+def test_the_alphabet_is_digits_and_signs() -> None:
+    assert ALPHABET == "0123456789" + SIGNS
 
 
 def test_digits_are_found_where_they_stand() -> None:

@@ -92,6 +92,7 @@ def test_json_is_the_contract(tmp_path: Path, run_info: RunInfo) -> None:
         "row",
         "column",
         "text",
+        "written",
         "confidence",
         "state",
         "review",

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from digitscan.core.config import DecodeConfig
-from digitscan.core.types import Box
+from digitscan.core.types import SIGNS, Box
 from digitscan.forms.decode import Edge, ScoredLattice, shares
 from digitscan.forms.readings import WholeLine, read_string
 
@@ -154,3 +154,20 @@ def test_the_line_reads_what_no_cut_can_part() -> None:
 def test_words_are_not_shown_to_the_reader_of_lines() -> None:
     word = sure(None, None, 0, None, None)
     assert read_string(chain(5), word, 5, 40, DecodeConfig(), line=whole_line("11011")) == []
+
+
+def test_signs_stand_where_they_were_written() -> None:
+    line = whole_line("25441")
+    rows = np.array(line.views[0])
+    rows = np.concatenate([rows[:8], np.full((2, 19), 1e-6, np.float32), rows[8:], np.full((6, 19), 1e-6, np.float32)])
+    for column, sign in ((8, SIGNS.index(".")), (-5, 0), (-3, SIGNS.index("-"))):
+        rows[column, 11 + sign] = 1.0
+    rows[rows.sum(axis=1) < 0.5, 0] = 1.0
+    rows /= rows.sum(axis=1, keepdims=True)
+    signed = WholeLine((rows,), line.region)
+    [read] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, line=signed, marked=True)
+    assert read.text == "25441" and read.written == "25.441.-"
+    [bare] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True)
+    assert bare.written == "25441"
+    [unread] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, marked=True)
+    assert unread.written == ""

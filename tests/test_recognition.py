@@ -229,13 +229,13 @@ def test_any_region_becomes_a_line(height: int, width: int, x: int, y: int) -> N
     ink[y : y + height : 3, x : x + width] = 200
     region = line_region(Box(x, y, width, height), ink.shape)
     assert region.x >= 0 and region.y >= 0 and region.right <= 3060 and region.bottom <= 260
-    line = normalize_line(ink, region)
+    line = normalize_line(ink[region.y : region.bottom, region.x : region.right])
     assert line.shape[0] == LINE_HEIGHT and line.shape[1] % 4 == 0 and 8 <= line.shape[1] <= 640
 
 
 def test_a_line_keeps_its_shape_and_stretches_its_ink() -> None:
     large, small = written("2718"), cv2.resize(written("2718"), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    a, b = (normalize_line(ink, Box(0, 0, ink.shape[1], ink.shape[0])) for ink in (large, small // 2))
+    a, b = (normalize_line(ink) for ink in (large, small // 2))
     assert a.shape == b.shape and np.abs(a.astype(int) - b).mean() < 6
 
 
@@ -247,9 +247,7 @@ def test_texts_are_encoded_and_spelled() -> None:
 
 def test_the_shipped_reader_of_lines_reads() -> None:
     reader = LineReader(device="cpu")
-    lines = [
-        normalize_line(ink, Box(0, 0, ink.shape[1], ink.shape[0])) for ink in map(written, ("2718", "40", "95136"))
-    ]
+    lines = [normalize_line(ink) for ink in map(written, ("2718", "40", "95136"))]
     alone, together = [reader.read([line])[0] for line in lines], reader.read(lines)
     assert [spell(a.argmax(axis=1)) for a in together] == ["2718", "40", "95136"]
     for one, other, line in zip(alone, together, lines, strict=True):

@@ -78,7 +78,7 @@ def line_sheet(lines: Sequence[Line], most: int = 400) -> Picture:
     """
     if not lines:
         return np.full((LINE_HEIGHT, LINE_HEIGHT), 255, np.uint8)
-    rows = pad_lines(lines[:most], step=4)
+    rows = pad_lines(lines[:most], step=4, after=0)
     sheet = np.pad(rows, ((0, 0), (1, 1), (1, 1)), constant_values=90).reshape(-1, rows.shape[2] + 2)
     return np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), np.uint8)
 

@@ -26,6 +26,8 @@ Crops: TypeAlias = NDArray[np.uint8]
 Posteriors: TypeAlias = NDArray[np.float32]
 """(N, K) float32, rows sum to 1; columns 0-9 are the digits, column 10 is not-a-digit."""
 
+SIGNS = ".,-=/:*$"
+"""What a number may hold beside digits: points, commas, dashes and the signs that people put around amounts."""
 CROP_SIZE = 28
 """Side of a normalized crop in pixels."""
 NOT_A_DIGIT = 10
@@ -219,6 +221,8 @@ class FieldReading:
         Rival texts, most probable first, without `text` itself.
     box : Box
         In source pixels.
+    written : str
+        The text with its points, commas, dashes and signs as they stand on paper; empty where they were not read.
     """
 
     name: str
@@ -232,6 +236,7 @@ class FieldReading:
     reason: str
     alternatives: tuple[Alternative, ...]
     box: Box
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def _reading(reading: FieldReading) -> dict[str, Any]:
         "row": reading.row,
         "column": reading.column,
         "text": reading.text,
+        "written": reading.written,
         "confidence": number(reading.confidence),
         "state": reading.state.value,
         "review": reading.review,

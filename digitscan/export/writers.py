@@ -18,7 +18,7 @@ from digitscan.export.records import clean, page_record, run_record
 
 COLUMNS = (
     "file", "page", "field", "row", "column", "text", "confidence", "state", "review", "reason",
-    "x", "y", "width", "height", "model",
+    "x", "y", "width", "height", "model", "written",
 )  # fmt: skip
 """Of ``results.csv``, in order."""
 
@@ -95,12 +95,13 @@ class CsvWriter(ResultWriter):
         file, page, model = clean(outcome.ref.path), outcome.ref.page_number, self.run.model.id
         if isinstance(outcome, PageFailure):
             why = f"{outcome.stage}: {outcome.message}" + (f"; {outcome.remedy}" if outcome.remedy else "")
-            self._rows([[file, page, "", "", "", "", "", "missing", "true", clean(why), "", "", "", "", model]])
+            self._rows([[file, page, "", "", "", "", "", "missing", "true", clean(why), "", "", "", "", model, ""]])
             return
         rows: list[list[object]] = [
             [
                 file, page, r.name, "" if r.row is None else r.row, "" if r.column is None else r.column, r.text,
                 f"{r.confidence:.4f}", r.state.value, "true" if r.review else "false", r.reason, *r.box, model,
+                r.written,
             ]
             for r in outcome.readings
         ]  # fmt: skip

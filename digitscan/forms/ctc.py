@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+
+from digitscan.core.types import SIGNS
 
 Real = NDArray[np.float64]
 
@@ -151,3 +154,17 @@ def align(posteriors: Real, text: str) -> list[tuple[int, int]]:
         (int(columns[0]), int(columns[-1])) if len(columns := np.flatnonzero(path == 2 * k + 1)) else (0, 0)
         for k in range(len(text))
     ]
+
+
+def spell_signs(posteriors: NDArray[np.float32]) -> str:
+    """Separators and signs in a stretch of a line that holds no digit; what is unsure counts as none.
+
+    Parameters
+    ----------
+    posteriors : (T, 19) float32
+        T may be 0.
+    """
+    best = posteriors[:, DIGITS + 1 :].argmax(axis=1) if len(posteriors) else np.zeros(0, np.int64)
+    sure = posteriors[np.arange(len(best)), DIGITS + 1 + best] > 0.5
+    found = [SIGNS[k] if here else "" for k, here in zip(best, sure, strict=True)]
+    return "".join(sign for sign, _ in groupby(found))

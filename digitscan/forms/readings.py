@@ -10,7 +10,7 @@ import numpy as np
 from digitscan.core.config import DecodeConfig
 from digitscan.core.geometry import union
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
-from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities
+from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities, spell_signs
 from digitscan.forms.decode import (
     REJECT_COST_NUMBER,
     REJECT_COST_PAGE,
@@ -55,6 +55,8 @@ class ReadString:
     reason: str
     maybe_word: bool = False
     """Its shapes and heights are those of letters too: "oil" and "well" rather than 011 and 6111."""
+    written: str = ""
+    """The text with its points, commas, dashes and signs; empty where they were not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +81,14 @@ class WholeLine:
         asked = list(dict.fromkeys([*texts, *own]))
         logs = np.mean([log_probabilities(answer, asked) for answer in answers], axis=0)
         return dict(zip(asked, logs.tolist(), strict=True))
+
+    def written(self, text: str) -> str:
+        """A text of digits with the signs that stand before, between and after them."""
+        view = self.views[0]
+        places = align(digits_alone(view), text)
+        starts, stops = [0, *(stop + 1 for _, stop in places)], [*(start for start, _ in places), len(view)]
+        signs = [spell_signs(view[start:stop]) for start, stop in zip(starts, stops, strict=True)]
+        return "".join(sign + digit for sign, digit in zip(signs, [*text, ""], strict=True))
 
     def digits(self, text: str) -> list[ReadDigit]:
         """The digits of a text where the line has them."""
@@ -171,6 +181,7 @@ def read_string(
     *,
     whole: bool = False,
     line: WholeLine | None = None,
+    marked: bool = False,
 ) -> list[ReadString]:
     """Read one lattice.
 
@@ -186,6 +197,8 @@ def read_string(
         The lattice is ONE number: nothing is left out for being unsure.
     line : WholeLine, optional
         What the reader of whole lines says of the string. Texts are then ranked by both.
+    marked : bool
+        Beside the digits there are marks, which only the reader of whole lines knows.
 
     Returns
     -------
@@ -234,6 +247,7 @@ def read_string(
                 alternatives,
                 _reason(digits),
                 maybe_word=not whole and _like_letters(digits),
+                written="" if marked else text,
             )
         )
     return found
@@ -313,6 +327,7 @@ def _read_together(
         alternatives,
         _reason(digits),
         maybe_word=not whole and _like_letters(digits),
+        written=line.written(best.text),
     )
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import Box, Ink
+from digitscan.core.types import SIGNS, Box, Ink
 
 LINE_NORMALIZATION_VERSION = 1
 """Raised whenever `normalize_line` changes its output; a model made for another version is refused."""
@@ -18,7 +18,7 @@ MAX_LINE_WIDTH = 640
 """Columns of the longest line; longer ones are squeezed."""
 COLUMN_STEP = 4
 """Columns of a line for each answer of the network."""
-ALPHABET = "0123456789.,-=/:*$"
+ALPHABET = "0123456789" + SIGNS
 """What a line is made of, in the order of the network's outputs after the first, which is CTC's blank."""
 
 Line = NDArray[np.uint8]
@@ -31,15 +31,13 @@ def line_region(box: Box, shape: tuple[int, ...]) -> Box:
     return Box(left, top, min(box.right + margin, shape[1]) - left, min(box.bottom + margin, shape[0]) - top)
 
 
-def normalize_line(ink: Ink, region: Box, slant: float = 0.0) -> Line:
+def normalize_line(ink: Ink, slant: float = 0.0) -> Line:
     """Scale a string to a fixed height, aspect kept, its ink stretched to full range.
 
     Parameters
     ----------
     ink : (H, W) uint8
-        Soft ink of the page, 0 is paper.
-    region : Box
-        As `line_region` gives it.
+        Soft ink of the string's `line_region`, 0 is paper.
     slant : float
         Horizontal shift per pixel of height, positive leaning right, that is taken out of the writing.
 
@@ -48,12 +46,13 @@ def normalize_line(ink: Ink, region: Box, slant: float = 0.0) -> Line:
     (LINE_HEIGHT, w) uint8
         0 is paper, 255 is full ink; w is a multiple of `COLUMN_STEP`.
     """
-    part = np.ascontiguousarray(ink[region.y : region.bottom, region.x : region.right])
+    part = np.ascontiguousarray(ink)
     if slant:
-        wider = abs(slant) * region.height
+        height, width = part.shape
+        wider = abs(slant) * height
         left = 0.0 if slant > 0 else wider
         upright = np.array([[1.0, slant, left], [0.0, 1.0, 0.0]])
-        part = cv2.warpAffine(part, upright, (region.width + int(np.ceil(wider)), region.height))
+        part = cv2.warpAffine(part, upright, (width + int(np.ceil(wider)), height))
     level, _ = cv2.threshold(part, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     strokes = (part > level).view(np.uint8)
     dark = cv2.mean(part, strokes)[0]
@@ -65,9 +64,17 @@ def normalize_line(ink: Ink, region: Box, slant: float = 0.0) -> Line:
     return np.asarray(cv2.resize(stretched, (width, LINE_HEIGHT), interpolation=interpolation), np.uint8)
 
 
-def pad_lines(lines: Sequence[Line], step: int = 64) -> NDArray[np.uint8]:
-    """Lines of unlike width as one array: (N, LINE_HEIGHT, W), paper at the right, W a multiple of `step`."""
-    width = -(-max((line.shape[1] for line in lines), default=step) // step) * step
+PAPER_AFTER = 48
+"""Columns of paper after the longest line: further than the network sees, so that no line's answers depend on the
+others of its batch."""
+
+
+def pad_lines(lines: Sequence[Line], step: int = 64, after: int = PAPER_AFTER) -> NDArray[np.uint8]:
+    """Lines of unlike width as one array: (N, LINE_HEIGHT, W), `after` or more columns of paper at the right.
+
+    W is a multiple of `step`.
+    """
+    width = -(-(max((line.shape[1] for line in lines), default=0) + after) // step) * step
     out = np.zeros((len(lines), LINE_HEIGHT, width), np.uint8)
     for row, line in zip(out, lines, strict=True):
         row[:, : line.shape[1]] = line

@@ -66,14 +66,20 @@ class StringLattice:
         Their spans index `pieces`.
     row, column : int or None
         Cell of a table, 1-based.
+    ink : (Box, (h, w) uint8)
+        Where all marks of the string lie, and their soft ink alone: no rules, no neighbours.
+    marked : bool
+        There are marks much lower than a digit beside, between or over the digits: points, dashes, or specks.
     """
 
     box: Box
     height: float
     pieces: list[Piece]
     candidates: list[Candidate]
+    ink: tuple[Box, Ink]
     row: int | None = None
     column: int | None = None
+    marked: bool = False
 
 
 def _paste(parts: list[tuple[Box, Ink]]) -> tuple[Box, Ink]:
@@ -144,17 +150,16 @@ class _Parts:
     parts: list[tuple[Box, Ink]]
     slant: float
     wide: list[int]
+    all_ink: tuple[Box, Ink]
 
 
 def _parts(string: StringMarks, found: Components, ink: Ink) -> _Parts:
     parts = [_cut_component(found, ink, index) for index in string.characters]
     height = string.height
-    bits = []
-    for index in string.marks:
-        box = found.box(index)
-        # Bits as high as a third of the digits, or lying over one, may be a digit's own; points are not.
-        if box.height > 0.3 * height or box.width > 0.3 * height:
-            bits.append(_cut_component(found, ink, index))
+    marks = [_cut_component(found, ink, index) for index in string.marks]
+    all_ink = _paste([*parts, *marks])
+    # Bits as high as a third of the digits, or lying over one, may be a digit's own; points are not.
+    bits = [(box, bit) for box, bit in marks if max(box.height, box.width) - 2 > 0.3 * height]
     parts = _merge_overlapping(parts + bits, height)
     # Writing that leans is wider than it would be upright: where nothing is wide, nothing will be cut.
     slant = string_slant(parts) if any(box.width > 0.68 * height for box, _ in parts) else 0.0
@@ -167,7 +172,7 @@ def _parts(string: StringMarks, found: Components, ink: Ink) -> _Parts:
         broad = upright > 0.68 * height or box.width > 1.2 * height
         if broad and not _is_small(box, height) and (len(parts) < 6 or box.width > limit * usual):
             wide.append(index)
-    return _Parts(parts, slant, wide)
+    return _Parts(parts, slant, wide, all_ink)
 
 
 def _is_small(box: Box, height: float) -> bool:
@@ -235,12 +240,12 @@ def build_lattices(strings: Sequence[StringMarks], found: Components, ink: Ink) 
     for (number, index), own in zip(asked, seams, strict=True):
         cuts[number][index] = own
     return [
-        _lattice(string, _pieces(string, parts, own), number)
+        _lattice(string, _pieces(string, parts, own), parts, number)
         for number, (string, parts, own) in enumerate(zip(strings, parted, cuts, strict=True))
     ]
 
 
-def _lattice(string: StringMarks, pieces: list[Piece], string_index: int) -> StringLattice:
+def _lattice(string: StringMarks, pieces: list[Piece], parts: _Parts, string_index: int) -> StringLattice:
     candidates = []
     for start in range(len(pieces)):
         for stop in range(start + 1, min(start + MAX_JOINED, len(pieces)) + 1):
@@ -249,7 +254,8 @@ def _lattice(string: StringMarks, pieces: list[Piece], string_index: int) -> Str
             box, joined = _paste([(p.box, p.ink) for p in pieces[start:stop]])
             if int(joined.max()) > 0:
                 candidates.append(Candidate(box, joined, string_index, (start, stop)))
-    return StringLattice(string.box, string.height, pieces, candidates)
+    marked = bool(string.marks) or any(_is_small(box, string.height) for box, _ in parts.parts)
+    return StringLattice(string.box, string.height, pieces, candidates, parts.all_ink, marked=marked)
 
 
 def whole_lattice(string: StringMarks, found: Components, ink: Ink) -> StringLattice:
@@ -259,4 +265,4 @@ def whole_lattice(string: StringMarks, found: Components, ink: Ink) -> StringLat
     own = [i for i in (*string.characters, *string.marks) if found.areas[i] >= 0.08 * largest]
     box, joined = _paste([_cut_component(found, ink, index) for index in own])
     piece = Piece(box, joined, cut_before=False, small=False)
-    return StringLattice(box, float(box.height), [piece], [Candidate(box, joined, 0, (0, 1))])
+    return StringLattice(box, float(box.height), [piece], [Candidate(box, joined, 0, (0, 1))], (box, joined))

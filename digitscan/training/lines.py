@@ -276,7 +276,12 @@ def read_line(image: NDArray[np.uint8], place: Box, rng: Rng) -> Line | None:
     lost = max(box.x - place.x, place.right - box.right, 0)
     if lost > 0.25 * place.height or rng.random() < 0.5:  # the whole width, as of an image that is one string
         box = Box(0, box.y, image.shape[1], box.height)
-    return normalize_line(binary.ink, line_region(box, image.shape))
+    region = line_region(box, image.shape)
+    ink = binary.ink[region.y : region.bottom, region.x : region.right]
+    if rng.random() < 0.3:  # as on a page, where only a string's own marks are looked at
+        near = cv2.dilate(binary.mask.view(np.uint8), np.ones((3, 3), np.uint8))
+        ink = ink * near[region.y : region.bottom, region.x : region.right]
+    return normalize_line(ink)
 
 
 def draw_sheet(bank: GlyphBank, rng: Rng) -> tuple[NDArray[np.uint8], str, Box]:
