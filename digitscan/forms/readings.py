@@ -209,7 +209,8 @@ def read_string(
     if line is not None:
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
         if rivals:
-            return [_read_together(rivals, edges, posteriors, line, config, whole)]
+            together = _read_together(rivals, edges, posteriors, line, config, whole)
+            return [] if not whole and _no_number(together.digits, together.confidence, config) else [together]
     paths = ScoredLattice(edges, posteriors, pieces, height, reject_cost).best(max(2, config.alternatives + 1))
     if not paths:
         return []
@@ -223,12 +224,8 @@ def read_string(
             continue
         likelihood = float(np.prod([d.confidence for d in digits]))
         confidence = likelihood * weights[0]
-        if not whole:
-            # A number most of whose digits are sure is kept, with its low confidence, for a person to see.
-            sure = sum(d.confidence > 0.8 for d in digits)
-            unlikely = min(d.confidence for d in digits) < 0.5 and sure < 0.5 * len(digits)
-            if unlikely and confidence < config.min_confidence:
-                continue
+        if not whole and _no_number(digits, confidence, config):
+            continue
         text = "".join(d.digit for d in digits)
         alternatives = tuple(
             Alternative(p.text, w)
@@ -329,6 +326,16 @@ def _read_together(
         maybe_word=not whole and _like_letters(digits),
         written=line.written(best.text),
     )
+
+
+def _no_number(digits: Sequence[ReadDigit], confidence: float, config: DecodeConfig) -> bool:
+    """Whether a string on a page is too unlikely a number to be given.
+
+    One most of whose digits are sure is kept, with its low confidence, for a person to see.
+    """
+    sure = sum(d.confidence > 0.8 for d in digits)
+    unlikely = min(d.confidence for d in digits) < 0.5 and sure < 0.5 * len(digits)
+    return unlikely and confidence < config.min_confidence
 
 
 def _like_letters(digits: Sequence[ReadDigit]) -> bool:
