@@ -23,8 +23,8 @@ from digitscan.forms.decode import (
 
 _RIVALS = 8
 """Texts that each of the two readers may bring."""
-_LATTICE_WEIGHT = 0.5
-_LINE_WEIGHT = 0.5
+_LATTICE_WEIGHT = 0.3
+_LINE_WEIGHT = 0.7
 """What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
 _FAR_BEHIND = 14.0
 """Log units behind its own reader's best text at which a text is no rival."""
