@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import re
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,9 +124,18 @@ def test_workers_and_batches_never_change_a_digit(tmp_path: Path, classifier: ob
     assert runs[0] == [(o.ref.path, [r.text for r in o.readings]) for o in backwards][::-1]  # type: ignore[union-attr]
 
 
-def test_crops_of_many_pages_share_calls(tmp_path: Path, seven: AlwaysSeven) -> None:
-    list(read_pages(make_pages(tmp_path, 12), seven, Config(imaging={"orientation": "0"}), jobs=2))  # type: ignore[arg-type]
-    assert len(seven.batches) < 12
+class Unhurried(AlwaysSeven):
+    """Takes its time, so that pages are ready before it is."""
+
+    def classify(self, crops: Crops) -> Posteriors:
+        time.sleep(0.2)
+        return super().classify(crops)
+
+
+def test_crops_of_many_pages_share_calls(tmp_path: Path) -> None:
+    slow = Unhurried()
+    list(read_pages(make_pages(tmp_path, 12), slow, Config(imaging={"orientation": "0"}), jobs=2))  # type: ignore[arg-type]
+    assert len(slow.batches) < 12
 
 
 def test_one_bad_page_is_a_value_and_the_rest_goes_on(tmp_path: Path, seven: AlwaysSeven) -> None:
