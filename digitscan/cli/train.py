@@ -58,6 +58,8 @@ def train(
       digitscan train --start-from digitnet-1 --add corrections/ --learning-rate 3e-4 --time-budget 10m
     """
     with teaching_errors():
+        import math
+
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         from digitscan.core.errors import UsageError
@@ -96,8 +98,10 @@ def train(
             task = bar.add_task(f"training {arch}", total=1.0)
 
             def on_epoch(report: EpochReport) -> None:
+                # Of lines no accuracy is known while they are learned.
+                accuracy = f"accuracy {report.accuracy:.4f}  " if math.isfinite(report.accuracy) else ""
                 console.print(
-                    f"epoch {report.epoch}/{report.epochs}  loss {report.loss:.4f}  accuracy {report.accuracy:.4f}  "
+                    f"epoch {report.epoch}/{report.epochs}  loss {report.loss:.4f}  {accuracy}"
                     f"validation {report.validation_accuracy:.4f}  "
                     f"{report.elapsed_s:.0f} s, {report.remaining_s:.0f} s left"
                 )
