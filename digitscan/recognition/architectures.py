@@ -65,10 +65,12 @@ def _digitnet(classes: int) -> Any:
 
     image = _input()
     x = block(image, 32, kernel=5, strides=2)  # the strided stem saves three quarters of the first layers' cost
-    x = layers.MaxPooling2D()(block(x, 64))
-    x = block(x, 96)
-    x = layers.MaxPooling2D()(block(x, 96))
-    x = layers.Dropout(0.3)(layers.Flatten()(x))
+    x = block(x, 64)
+    x = block(x, 64)
+    x = layers.MaxPooling2D()(x)
+    x = block(x, 128)
+    x = layers.MaxPooling2D()(x)
+    x = layers.Dropout(0.4)(layers.Flatten()(x))
     x = layers.Dense(128, activation="relu")(x)
     return _finish(image, x, classes, "digitnet")
 

@@ -21,16 +21,16 @@ class TrainingConfig:
     name: str = "digitnet-local"
     recipe: RecipeName = "default"
     """``default`` learns from every source through synthetic paper; ``published`` from MNIST as its author did."""
-    epochs: int = 40
+    epochs: int = 46
     epoch_samples: int = 60_000
     """Crops in an epoch of the default recipe; a published one takes the whole training file."""
     raw_share: float = 0.1
     """Share of each epoch that is MNIST as published, only normalized."""
     clean_share: float = 0.25
     """Share of the drawn crops that are MNIST digits, warped but never put on paper."""
-    number_share: float = 0.3
+    number_share: float = 0.35
     """Share of the drawn crops that come from whole numbers, parted as the reader parts them."""
-    reuse: int = 2
+    reuse: int = 3
     """Epochs in which a synthetic crop is seen: drawing one costs as much as learning from it."""
     held_out: int = 5_000
     """Digits at the end of MNIST's training file that validate and train nothing."""
