@@ -85,11 +85,9 @@ class Reader:
         self.classifier = Classifier(
             model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size
         )
-
+        reads_lines = recognition.whole_lines and config.layout is not Layout.DIGIT
         self.line_reader = (
-            None
-            if recognition.line_model == "none" or config.layout is Layout.DIGIT
-            else LineReader(recognition.line_model, device=device or recognition.device)
+            LineReader(recognition.line_model, device=device or recognition.device) if reads_lines else None
         )
 
     @property

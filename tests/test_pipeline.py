@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import digitscan
 from digitscan import layout
+from digitscan.batch import local
 from digitscan.batch.local import read_pages, read_raster
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.geometry import map_points
@@ -30,7 +31,7 @@ from digitscan.core.types import (
     State,
 )
 from digitscan.orientation import Reading, best_turn, in_doubt, text_lines
-from digitscan.pipeline import find_ink, finish_page, prepare_page
+from digitscan.pipeline import PreparedPage, find_ink, finish_page, prepare_page
 from digitscan.recognition.lines import Line
 from digitscan.recognition.runtime import Classifier
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
@@ -183,6 +184,23 @@ def test_doubtful_numbers_of_many_pages_share_a_call(tmp_path: Path, seven: Alwa
     sure = HearsDoubts()
     outcome = read_raster(RasterPage(PageRef("a"), image), AlwaysSure(), config, line_reader=sure)
     assert isinstance(outcome, PageResult) and [r.text for r in outcome.readings] == ["7777"] and not sure.calls
+
+
+def test_a_page_whose_lines_fail_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = make_pages(tmp_path, 3)
+    choose = local.worth_reading_whole
+
+    def trips_over_the_second(page: PreparedPage, posteriors: Posteriors) -> list[int]:
+        if page.ref.path == paths[1]:
+            raise ValueError("no lines")
+        return choose(page, posteriors)
+
+    monkeypatch.setattr(local, "worth_reading_whole", trips_over_the_second)
+    reader = HearsDoubts("77")
+    outcomes = [p.outcome for p in read_pages(paths, reader, Config(), line_reader=reader)]
+    assert [type(o) for o in outcomes] == [PageResult, PageFailure, PageResult]
+    failed = outcomes[1]
+    assert isinstance(failed, PageFailure) and failed.stage == "decode" and "no lines" in failed.message
 
 
 class AlwaysSure(AlwaysSeven):

@@ -145,9 +145,13 @@ def _read_lines_together(
     chosen: dict[int, list[int]] = {}
     views: list[Line] = []
     for place, reading in enumerate(readings):
-        if line_reader is not None and isinstance(reading, Reading):
+        if line_reader is None or isinstance(reading, PageFailure):
+            continue
+        try:
             chosen[place] = worth_reading_whole(reading.page, reading.posteriors)
             views += views_of(reading.page, chosen[place])
+        except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+            readings[place] = failure(reading.page.ref, "decode", error)
     answers = iter(line_reader.read(views) if line_reader is not None and views else ())
     outcomes: list[PageOutcome] = []
     for place, reading in enumerate(readings):

@@ -64,8 +64,10 @@ class RecognitionConfig(_Section):
 
     model: str = ""
     """Model id or folder; empty means the shipped default."""
+    whole_lines: bool = True
+    """Show numbers that are not beyond doubt to a second reader, which sees them whole."""
     line_model: str = ""
-    """Model that reads whole numbers beside it; empty means the shipped one, "none" does without."""
+    """Model of that second reader; empty means the shipped one."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     batch_size: Annotated[int, Field(ge=0)] = 0
     """Crops in one call; 0 chooses by device."""
