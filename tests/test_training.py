@@ -93,6 +93,9 @@ def test_every_classic_network_has_its_authors_recipe() -> None:
             config = config_for(arch.id, "published")
             assert config.epochs == PUBLISHED[arch.id]["epochs"] and config.averaging == 0 == config.label_smoothing
     assert config_for("cnn-he-sgd", "published", epochs=1, batch_size=None).batch_size == 16
+    quick = config_for("digitnet", "quick", seed=7)
+    assert (quick.recipe, quick.time_budget_s, quick.seed, quick.batch_size) == ("quick", 900, 7, 128)
+    assert config_for("digitnet", "quick", time_budget_s=60.0).time_budget_s == 60
     with pytest.raises(UsageError, match="nobody published"):
         config_for("digitnet", "published")
     with pytest.raises(UsageError, match="no training setting named 'lerning_rate'"):
