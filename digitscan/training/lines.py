@@ -176,11 +176,23 @@ class Hand:
         self._font: int | None = None
         if self.source is not None and self.source.name.startswith(("fonts", "hands")):
             self._font = 10 * int(rng.integers(len(self.source.glyphs) // 10))
+        written = not self.printed
+        self._tails = float(rng.uniform(1.1, 1.5)) if written and rng.random() < 0.35 else 1.0
+        self._head = float(rng.uniform(1.15, 1.6)) if written and rng.random() < 0.15 else 1.0
+        self._zeros = float(rng.uniform(0.45, 0.9)) if written and rng.random() < 0.25 else 1.0
 
     @property
     def printed(self) -> bool:
         """Whether it is print."""
         return self.source is not None and self.source.printed
+
+    def size(self, digit: int, first: bool) -> tuple[float, float]:
+        """Height of a digit, and of its foot above the line: some let the tails of 1, 4, 7 and 9 hang, write the
+        first digit large, or zeros small."""
+        height = self._head if first else self._zeros if digit == 0 else 1.0
+        if digit in (1, 4, 7, 9) and self._tails > 1:
+            return height * self._tails, -height * (self._tails - 1)
+        return height, 0.0
 
     def draw(self, digit: int, style: SheetStyle, rng: Rng) -> Canvas:
         """Ink of one digit, tight."""
@@ -204,7 +216,7 @@ def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str
     height = style.height
     pen = max(1, round(height * rng.uniform(0.05, 0.13)))
     closeness = rng.uniform(0.02, 0.3) if hand.printed else rng.uniform(-0.16, 0.3)
-    in_one_go = not hand.printed and rng.random() < 0.3
+    in_one_go = not hand.printed and rng.random() < 0.35
     uneven = 0.0 if hand.printed else rng.uniform(0.0, 0.12)
     climb = rng.normal(0, 0.03)
     parts: list[tuple[Canvas, float]] = []  # ink, and the rise of its foot in heights
@@ -221,12 +233,13 @@ def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str
             parts.append((draw_zeros(taken, height, pen, rng), float(rng.normal(0.03, 0.04))))
             k += taken
             continue
-        own = style._replace(height=max(8, int(height * (1 - abs(rng.normal(0, uneven))))))
-        parts.append((hand.draw(int(sign), own, rng), float(rng.normal(0, 0.3 * uneven))))
+        tall, drop = hand.size(int(sign), first=k == 0)
+        own = style._replace(height=max(8, int(tall * height * (1 - abs(rng.normal(0, uneven))))))
+        parts.append((hand.draw(int(sign), own, rng), drop + float(rng.normal(0, 0.3 * uneven))))
         k += 1
-    tall = max(ink.shape[0] for ink, _ in parts)
+    highest = max(ink.shape[0] for ink, _ in parts)
     wide = sum(ink.shape[1] for ink, _ in parts) + len(parts) * height
-    canvas = np.zeros((tall + 3 * height, wide + 2 * height), np.float32)
+    canvas = np.zeros((highest + 3 * height, wide + 2 * height), np.float32)
     x = height // 2
     foot = canvas.shape[0] - height
     for ink, rise in parts:
@@ -276,6 +289,10 @@ def read_line(image: NDArray[np.uint8], place: Box, rng: Rng) -> Line | None:
     lost = max(box.x - place.x, place.right - box.right, 0)
     if lost > 0.25 * place.height or rng.random() < 0.5:  # the whole width, as of an image that is one string
         box = Box(0, box.y, image.shape[1], box.height)
+    if rng.random() < 0.3:  # a flourish or a scrap makes the string higher than its digits
+        above, below = (rng.uniform(0, 0.35, 2) * box.height).astype(int)
+        top = max(box.y - int(above), 0)
+        box = Box(box.x, top, box.width, min(box.bottom + int(below), image.shape[0]) - top)
     region = line_region(box, image.shape)
     ink = binary.ink[region.y : region.bottom, region.x : region.right]
     if rng.random() < 0.3:  # as on a page, where only a string's own marks are looked at
