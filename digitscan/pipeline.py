@@ -34,6 +34,7 @@ from digitscan.core.types import (
     State,
     Transform,
 )
+from digitscan.forms.context import neighbour, plausible
 from digitscan.forms.decode import Edge, ScoredLattice, shares
 from digitscan.forms.readings import ReadString, WholeLine, read_string
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
@@ -331,7 +332,7 @@ def finish_page(
         )
         read.extend((number, string.cell) for number in numbers)
     if not whole:
-        read = _plausible(page, read)
+        read = _plausible(page, posteriors, read)
     if page.layout is Layout.TABLE and not page.table_found:
         cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
         read = [(number, cell) for (number, _), cell in zip(read, cells, strict=True)]
@@ -350,35 +351,25 @@ def finish_page(
     )
 
 
-def _plausible(
-    page: PreparedPage, read: list[tuple[ReadString, tuple[int, int] | None]]
-) -> list[tuple[ReadString, tuple[int, int] | None]]:
-    """Leave out what no writer wrote: strokes beside the page, and scratches that look like ones.
+def _on_the_page(page: PreparedPage, string: ReadString) -> bool:
+    """Whether a string lies on the source page: strokes beside a turned one are nobody's."""
+    center = map_points(np.array([string.box.center]), page.to_source)[0]
+    return bool(0 <= center[0] < page.width and 0 <= center[1] < page.height)
 
-    Digits that can be nothing else (2 to 9, well read) say how high digits are on this page.
-    """
-    sure = [d.box.height for r, _ in read for d in r.digits if d.digit not in "01" and d.confidence > 0.9]
-    usual = float(np.median(sure)) if len(sure) >= 3 else 0.0
-    kept = []
-    for string, cell in read:
-        center = map_points(np.array([string.box.center]), page.to_source)[0]
-        if not (0 <= center[0] < page.width and 0 <= center[1] < page.height):
-            continue
-        height = float(np.median([d.box.height for d in string.digits]))
-        ones = all(d.digit == "1" for d in string.digits)
-        if usual and (height < 0.35 * usual or (ones and not 0.6 * usual <= height <= 1.7 * usual)):
-            continue
-        # A speck that is half as high as the page's digits, alone and hardly read, is a speck.
-        if usual and len(string.digits) == 1 and height < 0.5 * usual and string.confidence < 0.5:
-            continue
-        # An l or an I alone, on a page that shows no number, is no one.
-        if not usual and ones and string.confidence < 0.6:
-            continue
-        # What may be a word is one when it is printed smaller than the page's numbers, or when there are none.
-        if string.maybe_word and (not usual or height < 0.75 * usual):
-            continue
-        kept.append((string, cell))
-    return kept
+
+def _plausible(
+    page: PreparedPage, posteriors: Posteriors, read: list[tuple[ReadString, tuple[int, int] | None]]
+) -> list[tuple[ReadString, tuple[int, int] | None]]:
+    """Leave out what is no number, by what else stands on the page."""
+    around = []
+    if page.layout is not Layout.TABLE:  # the cells of a table are no running text, however badly they are printed
+        for string in page.strings:
+            rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
+            if string.cell is None:
+                around.append(neighbour(string.edges, rows, string.box, string.height))
+    read = [(string, cell) for string, cell in read if _on_the_page(page, string)]
+    kept = plausible([string for string, _ in read], around)
+    return [item for item, is_number in zip(read, kept, strict=True) if is_number]
 
 
 def _reading(

@@ -6,8 +6,9 @@ import numpy as np
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import SIGNS, Box
+from digitscan.forms.context import Neighbour, neighbour, plausible
 from digitscan.forms.decode import Edge, ScoredLattice, shares
-from digitscan.forms.readings import WholeLine, read_string
+from digitscan.forms.readings import ReadDigit, ReadString, WholeLine, read_string
 
 
 def sure(*digits: int | None, p: float = 0.98) -> np.ndarray:
@@ -171,3 +172,43 @@ def test_signs_stand_where_they_were_written() -> None:
     assert bare.written == "25441"
     [unread] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, marked=True)
     assert unread.written == ""
+
+
+# ---------------------------------------------------------------- what else stands on the page
+
+
+def string_at(x: int, text: str, *, y: int = 0, height: int = 30, confidence: float = 0.95) -> ReadString:
+    digits = tuple(
+        ReadDigit(Box(x + 20 * k, y, 16, height), digit, confidence, "0", confidence) for k, digit in enumerate(text)
+    )
+    return ReadString(Box(x, y, 20 * len(text), height), text, digits, confidence, (), "")
+
+
+def word_at(x: int, letters: int = 6, digits: int = 0) -> Neighbour:
+    return Neighbour(Box(x, 5, 20 * letters, 30), 22.0, letters, digits)
+
+
+def test_a_lattice_of_letters_is_a_neighbour_of_letters() -> None:
+    rows = sure(None, None, 4, 7)
+    rows[3] = 1 / 11
+    assert neighbour(chain(4), rows, Box(0, 0, 9, 9), 40) == Neighbour(Box(0, 0, 9, 9), 40, 2, 1)
+    assert neighbour([], np.zeros((0, 11), np.float32), Box(0, 0, 9, 9), 40)[2:] == (0, 0)
+
+
+def test_quotes_commas_and_short_words_in_running_text_are_no_numbers() -> None:
+    line = [word_at(0), word_at(170), word_at(400)]
+    quote, comma = string_at(152, "11", height=12), string_at(292, "9", y=25, height=12)
+    short = string_at(340, "15", confidence=0.6)
+    glued = string_at(524, "77", confidence=0.99)
+    assert plausible([quote, comma, short, glued], line) == [False] * 4
+    assert plausible([short], []) == [True]
+
+
+def test_numbers_stay_in_text_beside_labels_and_among_numbers() -> None:
+    line = [word_at(0), word_at(170), word_at(400)]
+    assert plausible([string_at(310, "1984", height=32)], line) == [True]
+    assert plausible([string_at(530, "52", height=60, confidence=0.7)], line) == [True]  # written after the label
+    assert plausible([string_at(600, "15", confidence=0.6)], line) == [True]  # far from it
+    assert plausible([string_at(310, "15", confidence=0.6)], [word_at(170), *[word_at(x, 2, 9) for x in (0, 400)]]) == [
+        True
+    ]
