@@ -217,38 +217,59 @@ def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str
     pen = max(1, round(height * rng.uniform(0.05, 0.13)))
     closeness = rng.uniform(0.02, 0.3) if hand.printed else rng.uniform(-0.16, 0.3)
     in_one_go = not hand.printed and rng.random() < 0.35
+    touching = rng.uniform(0.2, 0.9) if not hand.printed and rng.random() < 0.25 else 0.0
     uneven = 0.0 if hand.printed else rng.uniform(0.0, 0.12)
     climb = rng.normal(0, 0.03)
     parts: list[tuple[Canvas, float]] = []  # ink, and the rise of its foot in heights
+    is_digit: list[bool] = []
     k = 0
     while k < len(text):
         sign = text[k]
         if not sign.isdigit():
             parts.append(draw_sign(sign, height, pen, rng))
+            is_digit.append(False)
             k += 1
             continue
         run = len(text[k:]) - len(text[k:].lstrip("0"))
         if in_one_go and run >= 2:
             taken = run if rng.random() < 0.8 else 2
             parts.append((draw_zeros(taken, height, pen, rng), float(rng.normal(0.03, 0.04))))
+            is_digit.append(True)
             k += taken
             continue
         tall, drop = hand.size(int(sign), first=k == 0)
         own = style._replace(height=max(8, int(tall * height * (1 - abs(rng.normal(0, uneven))))))
         parts.append((hand.draw(int(sign), own, rng), drop + float(rng.normal(0, 0.3 * uneven))))
+        is_digit.append(True)
         k += 1
     highest = max(ink.shape[0] for ink, _ in parts)
     wide = sum(ink.shape[1] for ink, _ in parts) + len(parts) * height
     canvas = np.zeros((highest + 3 * height, wide + 2 * height), np.float32)
     x = height // 2
     foot = canvas.shape[0] - height
-    for ink, rise in parts:
+    for k, (ink, rise) in enumerate(parts):
         h, w = ink.shape
         top = int(np.clip(foot - h - (rise + climb * x / height) * height, 0, canvas.shape[0] - h))
+        if k and is_digit[k] and is_digit[k - 1] and rng.random() < touching:
+            x = _touching_at(canvas, ink, top, x, height) - int(rng.uniform(0, 0.08) * height)
         region = canvas[top : top + h, x : x + w]
         np.maximum(region, ink[:, : region.shape[1]], out=region)
         x += max(2, w + round((closeness + rng.normal(0, 0.06)) * height))
     return trim(canvas), text.replace(_SEPARATOR, ".")
+
+
+def _touching_at(canvas: Canvas, ink: Canvas, top: int, x: int, height: int) -> int:
+    """Where a digit must stand to touch the one before it, wherever along its height; at most a height nearer."""
+    h = ink.shape[0]
+    start = max(x - 2 * height, 0)
+    before = canvas[top : top + h, start : x + height] > 0.5
+    left = np.where(before.any(axis=1), before.shape[1] - before[:, ::-1].argmax(axis=1), -canvas.shape[1])
+    own = ink > 0.5
+    right = np.where(own.any(axis=1), own.argmax(axis=1), canvas.shape[1])
+    # A stroke touches what is a little higher or lower too.
+    reach = max(1, height // 8)
+    left = np.array([left[max(k - reach, 0) : k + reach + 1].max() for k in range(h)])
+    return int(np.clip(start + (left - right).max(), x - height, x + height // 2))
 
 
 def _surround(ink: Canvas, height: int, rng: Rng) -> tuple[Canvas, Box]:
