@@ -170,7 +170,7 @@ def prepare_page(
     inks: list[Ink] = []
     strings = []
     for lattice in lattices:
-        edges = tuple(_edge(lattice, candidate.span, candidate.box) for candidate in lattice.candidates)
+        edges = lattice_edges(lattice)
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
         region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
         several = _may_be_several(lattice, config.layout) and _fits_a_line(region)
@@ -241,6 +241,11 @@ def _may_be_several(lattice: StringLattice, layout: Layout) -> bool:
 def _fits_a_line(region: Box) -> bool:
     """Longer strings would have to be squeezed, and squeezed digits are no digits that the network knows."""
     return region.width * LINE_HEIGHT <= MAX_LINE_WIDTH * region.height
+
+
+def lattice_edges(lattice: StringLattice) -> tuple[Edge, ...]:
+    """The candidates of a lattice as the decoder sees them."""
+    return tuple(_edge(lattice, candidate.span, candidate.box) for candidate in lattice.candidates)
 
 
 def _edge(lattice: StringLattice, span: tuple[int, int], box: Box) -> Edge:

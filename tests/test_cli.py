@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,11 @@ from typer.testing import CliRunner
 
 from digitscan import reader as reader_module
 from digitscan.cli.app import app
-from digitscan.core.types import ModelInfo
+from digitscan.cli.lattices import lattice_sheet
+from digitscan.core.config import Config
+from digitscan.core.types import Layout, ModelInfo, PageRef, RasterPage
+from digitscan.pipeline import prepare_page
+from digitscan.segmentation.cuts import StringLattice
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
 
 run = CliRunner().invoke
@@ -171,8 +176,32 @@ def test_segment_draws_every_stage_and_loads_no_network(scans: Path, tmp_path: P
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     names = sorted(p.name for p in (tmp_path / "d").iterdir())
     assert names[0] == "01-source.png" and names[-1].endswith("lines.png")
-    assert all(any(stage in n for n in names) for stage in ("crops", "lattices", "binarized"))
+    assert all(any(stage in n for n in names) for stage in ("crops", "lattices", "candidates", "binarized"))
     assert "binarized" in done.stderr and all(cv2.imread(str(tmp_path / "d" / n)) is not None for n in names)
+
+
+def test_scored_candidates_say_what_the_network_takes_them_for(tmp_path: Path) -> None:
+    image = paper(300, 100)
+    put(image, "77", 60, 75)
+    cv2.line(image, (80, 60), (140, 60), 30, 4)  # one component, to be cut
+    lattices = prepare(image)
+    count = sum(len(lattice.candidates) for lattice in lattices)
+    assert count > 2
+    plain = lattice_sheet(lattices, number=True)
+    scored = lattice_sheet(lattices, AlwaysSeven().classify(np.zeros((count, 28, 28), np.uint8)), number=True)
+    red, green = (40, 40, 230), (60, 140, 20)
+    assert (plain == red).all(axis=2).any() and not (plain == green).all(axis=2).any()
+    assert (scored == green).all(axis=2).sum() > 60 and scored.shape[0] > plain.shape[0]
+    assert lattice_sheet([], number=False).shape[2] == 3
+
+
+def prepare(image: np.ndarray) -> list[StringLattice]:
+    """The lattices of an image that is one string."""
+    found: dict[str, Any] = {}
+    prepare_page(
+        RasterPage(PageRef("a"), image), Config(layout=Layout.LINE), look=lambda stage, x: found.update({stage: x})
+    )
+    return list(found["lattices"])
 
 
 def test_segment_without_debug_lists_strings(scans: Path) -> None:

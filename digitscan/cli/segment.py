@@ -15,6 +15,10 @@ from digitscan.cli.common import errors_console, settings, teaching_errors
 def segment(
     source: Annotated[str, typer.Argument(help="An image, TIFF or PDF.")],
     debug: Annotated[bool, typer.Option("--debug", help="Write every stage as a numbered picture.")] = False,
+    scores: Annotated[
+        bool,
+        typer.Option("--scores", help="With --debug: let the network score every candidate, and show the best way."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures. [dim]Default: debug/NAME[/]")] = None,
     layout: Annotated[Literal["auto", "page", "line", "digit", "table"] | None, typer.Option()] = None,
     pages: Annotated[str | None, typer.Option(help="Pages of PDF and TIFF files, like 1,3-5.")] = None,
@@ -22,11 +26,14 @@ def segment(
     """Take a page apart into strings and digit candidates, without reading them.
 
     With --debug every stage becomes a numbered picture, from the source to the crops that the network would
-    see, and a table says how long each stage took.
+    see, and a table says how long each stage took. The picture of lattices has the ink of every string, its cuts
+    in red and its candidates as bars; with --scores each bar says what the network takes it for.
 
     [bold]Examples[/]
 
       digitscan segment page.png --debug
+
+      digitscan segment amount.png --layout line --debug --scores
 
       digitscan segment scan.pdf --pages 3 --debug --out stages/
     """
@@ -57,8 +64,27 @@ def segment(
             folder = out or Path("debug") / Path(source).stem
             if len(refs) > 1:
                 folder = folder / f"p{ref.page_number:04d}"
+            _add_candidates(stages, config, scores)
             _write_pictures(folder, stages, cv2)
             _print_timings(stages, folder)
+
+
+def _add_candidates(stages: list[tuple[str, object, float]], config: Any, scores: bool) -> None:
+    """Put a picture of all candidates after that of the lattices, with what the network says of them if asked for."""
+    from digitscan.cli.lattices import lattice_sheet
+    from digitscan.core.types import Layout
+
+    started = time.perf_counter()
+    products: dict[str, Any] = {stage: product for stage, product, _ in stages}
+    posteriors = None
+    if scores:
+        from digitscan.recognition.runtime import Classifier
+
+        posteriors = Classifier(config.recognition.model, device=config.recognition.device).classify(products["crops"])
+    number = config.layout in (Layout.LINE, Layout.DIGIT)
+    sheet = lattice_sheet(products["lattices"], posteriors, number=number)
+    place = [stage for stage, _, _ in stages].index("lattices") + 1
+    stages.insert(place, ("candidates", sheet, time.perf_counter() - started))
 
 
 def _print_strings(page: int, prepared: Any) -> None:
