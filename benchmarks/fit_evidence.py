@@ -10,21 +10,27 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from evidence import Evidence, best_weights, gather, surprise
 from rich.console import Console
 from rich.table import Table
 
 from digitscan import Reader
 from digitscan.core.types import PageRef, RasterPage
 from digitscan.evaluation.metrics import reliability
-from digitscan.forms.decode import REJECT_COST_NUMBER
-from digitscan.forms.readings import WholeLine, rank_texts
-from digitscan.pipeline import prepare_page
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.lines import draw_sheet
 from digitscan.training.recipes import TrainingConfig
 from digitscan.training.stream import training_sources
 
 UNSEEN_SEED = 99_000_017
+
+
+def figures(strings: list[Evidence], lattice: float, line: float) -> tuple[str, str, str]:
+    """Surprise, share right and calibration error under weights, as text."""
+    shares = [s.shares(lattice, line) for s in strings]
+    right = np.array([int(p.argmax()) == s.true for p, s in zip(shares, strings, strict=True)])
+    ece = reliability(np.array([float(p.max()) for p in shares]), right).ece
+    return f"{surprise(strings, lattice, line):.4f}", f"{right.mean():.2%}", f"{ece:.2%}"
 
 
 def main() -> None:
@@ -36,60 +42,25 @@ def main() -> None:
     reader = Reader(layout="line")
     bank = GlyphBank.of(training_sources(TrainingConfig(), arguments.data))
     rng = np.random.default_rng(UNSEEN_SEED)
-    # Of each line: evidence of every text from the lattice and from the line, and which one is true.
-    lattice, line, true = [], [], []
-    missing = 0
-    while len(true) + missing < arguments.count:
+    strings: list[Evidence] = []
+    while len(strings) < arguments.count:
         image, text, _ = draw_sheet(bank, rng)
-        digits = "".join(c for c in text if c.isdigit())
-        page = prepare_page(RasterPage(PageRef("drawn"), image), reader.config)
-        if not page.strings or not page.strings[0].lines or reader.line_reader is None:
-            continue
-        string = page.strings[0]
-        rows = reader.classifier.classify(page.crops)
-        answers = reader.line_reader.read(string.lines)
-        ranked = rank_texts(
-            string.edges,
-            rows,
-            string.pieces,
-            string.height,
-            REJECT_COST_NUMBER,
-            WholeLine(tuple(answers), string.region),
-        )
-        texts = [rival.text for rival in ranked]
-        if digits not in texts:
-            missing += 1
-            continue
-        lattice.append(np.array([rival.lattice for rival in ranked]))
-        line.append(np.array([rival.line for rival in ranked]))
-        true.append(texts.index(digits))
-    table = Table(
-        "lattice",
-        "line",
-        "surprise, nats",
-        "right",
-        "ECE",
-        title=f"{len(true)} drawn lines; {missing} without the true text among the rivals",
-    )
-    best: tuple[float, ...] = (np.inf,)
-    for a in np.arange(0.0, 1.01, 0.1):
-        for b in np.arange(0.0, 1.01, 0.1):
-            surprise, right, confidence = 0.0, [], []
-            for x, y, k in zip(lattice, line, true, strict=True):
-                evidence = a * x + b * y
-                shares = np.exp(evidence - evidence.max())
-                shares /= shares.sum()
-                surprise -= float(np.log(max(shares[k], 1e-12)))
-                right.append(int(shares.argmax()) == k)
-                confidence.append(float(shares.max()))
-            ece = reliability(np.array(confidence), np.array(right)).ece
-            row = (surprise / len(true), a, b, float(np.mean(right)), ece)
-            best = min(best, row)
-            if round(a * 10) % 2 == 0 and round(b * 10) % 2 == 0 and a + b > 0:
-                table.add_row(f"{a:.1f}", f"{b:.1f}", f"{row[0]:.4f}", f"{row[3]:.2%}", f"{ece:.2%}")
+        page = RasterPage(PageRef("drawn"), image)
+        found = gather(reader, page, "".join(c for c in text if c.isdigit()))
+        if found is not None:
+            strings.append(found)
+    missing = sum(s.true < 0 for s in strings)
+    title = f"{len(strings)} drawn lines; {missing} without the true text among the rivals"
+    table = Table("lattice", "line", "surprise, nats", "right", "ECE", title=title)
+    for lattice in np.arange(0.0, 0.81, 0.2):
+        for line in np.arange(0.0, 1.01, 0.2):
+            if lattice + line > 0:
+                table.add_row(f"{lattice:.1f}", f"{line:.1f}", *figures(strings, lattice, line))
     console = Console()
     console.print(table)
-    console.print(f"best: lattice {best[1]:.1f}, line {best[2]:.1f}: {best[3]:.2%} right, ECE {best[4]:.2%}")
+    lattice, line = best_weights(strings)
+    _, right, ece = figures(strings, lattice, line)
+    console.print(f"best: lattice {lattice:.2f}, line {line:.2f}: {right} right, ECE {ece}")
 
 
 if __name__ == "__main__":
