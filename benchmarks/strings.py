@@ -1,6 +1,7 @@
 """Touching digits, and what a string costs: ``python benchmarks/strings.py [--data DIR] [--pairs N]``.
 
 - pairs of MNIST's test digits, pushed together until they are one component, read as a string of unknown length;
+- numbers struck out with one uneven stroke, as an image of their own and on a page, and how many others are called so;
 - candidates a digit on lines of such digits, and how time grows from 5 to 40 digits, as ratios in this run.
 """
 
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from digitscan import Reader
-from digitscan.core.types import PageRef, PageResult, RasterPage
+from digitscan.core.types import PageRef, PageResult, RasterPage, State
 from digitscan.evaluation.metrics import wilson_interval
 from digitscan.pipeline import prepare_page
 from digitscan.training.sources import load_mnist, tight
@@ -69,6 +70,31 @@ def in_one(image: np.ndarray) -> bool:
     return count > 1 and int((stats[1:, cv2.CC_STAT_AREA] > 20).sum()) == 1
 
 
+def strike(image: np.ndarray, rng: Rng) -> np.ndarray:
+    """The same picture with a stroke through it that wavers, slopes and stands out at both ends."""
+    height, width = image.shape
+    x = np.linspace(24 - rng.uniform(0, 12), width - 24 + rng.uniform(0, 12), 20)
+    start = height / 2 + rng.normal(0, 5)
+    y = np.interp(x, [x[0], x[-1]], [start, start + rng.normal(0, 8)]) + np.cumsum(rng.normal(0, 0.7, 20))
+    points = (np.stack([x, y], axis=1) * 16).astype(np.int32)
+    out = image.copy()
+    cv2.polylines(out, [points], False, 50, int(rng.integers(3, 6)), cv2.LINE_AA, shift=4)
+    return out
+
+
+def on_page(image: np.ndarray) -> np.ndarray:
+    """The picture in the middle of an empty page."""
+    page = np.full((700, 1000), 235, np.uint8)
+    page[300 : 300 + image.shape[0], 200 : 200 + image.shape[1]] = image
+    return page
+
+
+def says_struck(reader: Reader, image: np.ndarray) -> bool:
+    """Whether anything in a picture is read as struck out."""
+    outcome = reader.read_image(image)
+    return isinstance(outcome, PageResult) and any(r.state is State.STRUCK for r in outcome.readings)
+
+
 def main() -> None:
     """Draw, read, count."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,6 +117,17 @@ def main() -> None:
         right += isinstance(outcome, PageResult) and outcome.readings[0].text == f"{labels[a]}{labels[b]}"
     low, high = wilson_interval(right, seen)
     console.print(f"touching pairs: {right / seen:.2%} of {seen} right (95 %: {low:.2%} to {high:.2%})")
+
+    pages = Reader(layout="page")
+    told, alarms, count = np.zeros(2, int), np.zeros(2, int), 150
+    for _ in range(count):
+        rows = rng.integers(len(images), size=int(rng.integers(3, 8)))
+        picture = side_by_side([glyph(images[k]) for k in rows], rng, overlap=False)
+        struck = strike(picture, rng)
+        told += [says_struck(reader, struck), says_struck(pages, on_page(struck))]
+        alarms += [says_struck(reader, picture), says_struck(pages, on_page(picture))]
+    for what, yes, false in zip(("alone", "on a page"), told, alarms, strict=True):
+        console.print(f"struck out, {what}: {yes / count:.1%} of {count} seen; {false} others called so")
 
     table = Table("digits", "candidates a digit", "time a digit, ratio", title="Lines of digits", title_justify="left")
     first = 0.0

@@ -6,7 +6,7 @@ RasterPage ─ prepare_page ─> PreparedPage (crops) ─ classifier ─> poster
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import cv2
@@ -47,6 +47,7 @@ from digitscan.recognition.normalize import normalize_all
 from digitscan.segmentation.cuts import StringLattice, string_slant
 from digitscan.segmentation.grid import aligned_cells
 from digitscan.segmentation.strings import reading_order
+from digitscan.segmentation.struck import covers, find_struck
 
 _LEANING = 0.15
 """Slant from which a string is also looked at upright."""
@@ -59,7 +60,7 @@ class PreparedString:
     """One string's lattice without its inks: what decoding needs.
 
     `lines` are views of the whole string as the reader of lines takes it, of `region`, the first one as it stands;
-    empty where it is one digit at most.
+    empty where it is one digit at most. `struck` is what was crossed out in one go, where the string is part of that.
     """
 
     edges: tuple[Edge, ...]
@@ -71,6 +72,7 @@ class PreparedString:
     region: Box
     lines: tuple[Line, ...]
     marked: bool
+    struck: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +169,9 @@ def prepare_page(
         turn = 0 if config.imaging.orientation == "auto" else int(config.imaging.orientation)
     binary, levels, rules = find_ink(page, config, turn, look)
     lattices, table_found = find_lattices(binary, rules, config.layout, look)
+    # The stroke may have been taken for a rule: it is looked for in all ink.
+    crossed = config.layout is not Layout.DIGIT and lattices
+    struck = find_struck(levels.dark_strokes(binary.ink)) if crossed else []
     inks: list[Ink] = []
     strings = []
     for lattice in lattices:
@@ -186,6 +191,7 @@ def prepare_page(
                 region=region,
                 lines=lines,
                 marked=lattice.marked,
+                struck=next((box for box in struck if covers(box, lattice.box)), None),
             )
         )
         inks.extend(candidate.ink for candidate in lattice.candidates)
@@ -322,6 +328,7 @@ def finish_page(
     whole_lines = whole_lines or {}
     whole = page.layout in (Layout.LINE, Layout.DIGIT)
     read: list[tuple[ReadString, tuple[int, int] | None]] = []
+    told: set[Box] = set()
     for index, string in enumerate(page.strings):
         rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
         line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
@@ -335,6 +342,9 @@ def finish_page(
             line=line,
             marked=string.marked,
         )
+        if string.struck is not None and numbers:  # one reading, however many strings the stroke broke it into
+            numbers = [] if string.struck in told else [replace(numbers[0], box=string.struck, struck=True)]
+            told.add(string.struck)
         read.extend((number, string.cell) for number in numbers)
     if not whole:
         read = _plausible(page, posteriors, read)
@@ -383,6 +393,10 @@ def _reading(
     def to_source(box: Box) -> Box:
         return map_box(box, page.to_source, width=page.width, height=page.height)
 
+    if read.struck:
+        box = to_source(read.box)
+        row, column = cell or (None, None)
+        return FieldReading(name, row, column, "", (), 1.0, State.STRUCK, True, "struck out", (), box)
     review = read.confidence < config.decode.review_below
     return FieldReading(
         name=name,

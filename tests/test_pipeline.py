@@ -203,6 +203,19 @@ def test_a_page_whose_lines_fail_fails_alone(tmp_path: Path, monkeypatch: pytest
     assert isinstance(failed, PageFailure) and failed.stage == "decode" and "no lines" in failed.message
 
 
+@pytest.mark.parametrize("layout", [Layout.LINE, Layout.PAGE])
+def test_what_is_struck_out_is_not_guessed(layout: Layout, seven: AlwaysSeven) -> None:
+    image = paper(500, 300)
+    put(image, "2735", 150, 170)
+    cv2.line(image, (135, 148), (345, 152), 40, 3)
+    config = Config(layout=layout, imaging={"orientation": "0"})  # type: ignore[arg-type]
+    outcome = read_raster(RasterPage(PageRef("a"), image), seven, config)
+    assert isinstance(outcome, PageResult)
+    [reading] = outcome.readings
+    assert (reading.state, reading.text, reading.digits, reading.alternatives) == (State.STRUCK, "", (), ())
+    assert reading.review and reading.reason == "struck out"
+
+
 class AlwaysSure(AlwaysSeven):
     """Beyond doubt."""
 

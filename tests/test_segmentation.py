@@ -11,6 +11,7 @@ from digitscan.segmentation.cuts import MAX_JOINED, build_lattices
 from digitscan.segmentation.grid import aligned_cells, cell_of, corridors, ruled_lines
 from digitscan.segmentation.seams import Seam, find_cuts, split
 from digitscan.segmentation.strings import Barriers, character_like, find_strings, one_string, reading_order
+from digitscan.segmentation.struck import covers, find_struck
 from tests.conftest import put
 
 
@@ -171,3 +172,41 @@ def test_ruled_lines_join_broken_segments() -> None:
     frame = Box(0, 0, 100, 100)
     segments = [Box(0, 50, 40, 2), Box(60, 51, 40, 2), Box(0, 80, 10, 2)]
     assert ruled_lines(segments, frame, horizontal=True) == pytest.approx([51.5], abs=1)
+
+
+# ---------------------------------------------------------------- struck out
+
+
+def struck_page(*, start: int = 88, end: int = 330, dip: int = 6) -> np.ndarray:
+    """(H, W) bool: 2735 at (100, 120) with a stroke through it."""
+    ink = inked(("2735", 100, 120))
+    cv2.line(ink, (start, 100), (end, 100 + dip), 255, 3)
+    return ink > 127
+
+
+def test_a_stroke_through_a_number_strikes_it_out() -> None:
+    number = Box(*cv2.boundingRect((inked(("2735", 100, 120)) > 127).astype(np.uint8)))
+    [box] = find_struck(struck_page(end=number.right + 14))
+    assert covers(box, number)
+    assert not covers(box, Box(number.x - 200, number.y, 500, number.height))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        inked(("2735", 100, 120)) > 127,
+        struck_page(start=0, end=599, dip=0),  # a rule of the form
+        struck_page(start=150, end=200),  # the bar of a seven
+        inked(("4444", 100, 120), ("-", 180, 120)) > 127,
+        np.zeros((50, 50), bool),
+    ],
+)
+def test_rules_bars_and_clean_numbers_are_not_struck_out(page: np.ndarray) -> None:
+    assert find_struck(page) == []
+
+
+def test_a_line_under_or_over_a_number_does_not_strike_it_out() -> None:
+    for y in (80, 122):
+        ink = inked(("2735", 100, 120))
+        cv2.line(ink, (88, y), (300, y), 255, 3)
+        assert find_struck(ink > 127) == []

@@ -59,6 +59,10 @@ class Box(NamedTuple):
         """(x, y) of the middle."""
         return self.x + self.width / 2, self.y + self.height / 2
 
+    def holds(self, point: tuple[float, float]) -> bool:
+        """Whether a point (x, y) lies inside."""
+        return self.x <= point[0] < self.right and self.y <= point[1] < self.bottom
+
 
 class State(StrEnum):
     """What a reading is."""

@@ -57,6 +57,8 @@ class ReadString:
     """Its shapes and heights are those of letters too: "oil" and "well" rather than 011 and 6111."""
     written: str = ""
     """The text with its points, commas, dashes and signs; empty where they were not read."""
+    struck: bool = False
+    """A stroke goes through all of it: what it says counts no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

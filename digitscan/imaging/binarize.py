@@ -40,6 +40,10 @@ class InkLevels(NamedTuple):
         """Ink above paper, 0 to 1."""
         return max(self.ink - self.paper, 0.0) / 255.0
 
+    def dark_strokes(self, ink: Ink) -> Mask:
+        """(H, W) bool: soft ink that is at least half as strong as the typical one."""
+        return np.asarray(ink > max(round((self.paper + self.ink) / 2), MIN_CONTRAST))
+
 
 def default_window(shape: tuple[int, int]) -> int:
     """Side of the neighbourhood, in pixels, that is sure to hold paper: wider than any stroke."""
