@@ -51,6 +51,8 @@ from digitscan.segmentation.struck import covers, find_struck
 
 _LEANING = 0.15
 """Slant from which a string is also looked at upright."""
+_AIR = 0.09
+"""Paper around the smaller view of a string: what stands out above or below makes the digits of others that small."""
 _BEYOND_DOUBT = 0.995
 """A string whose digits and whose parting are all this sure needs no second reader."""
 
@@ -234,10 +236,11 @@ def _ink_of_line(ink: Ink, region: Box, lattice: StringLattice, layout: Layout) 
 
 
 def _views(ink: Ink, lattice: StringLattice) -> tuple[Line, ...]:
-    """A string as it stands, and set upright where it leans: what one view hides the other may show."""
+    """A string as it stands, set upright where it leans, and once smaller: what one view hides another may show."""
     slant = string_slant([(piece.box, piece.ink) for piece in lattice.pieces])
-    slants = (0.0, slant) if abs(slant) >= _LEANING else (0.0,)
-    return tuple(normalize_line(ink, own) for own in slants)
+    upright = slant if abs(slant) >= _LEANING else 0.0
+    turned = (normalize_line(ink, upright),) if upright else ()
+    return (normalize_line(ink), *turned, normalize_line(ink, upright, _AIR))
 
 
 def _may_be_several(lattice: StringLattice, layout: Layout) -> bool:

@@ -31,7 +31,7 @@ def line_region(box: Box, shape: tuple[int, ...]) -> Box:
     return Box(left, top, min(box.right + margin, shape[1]) - left, min(box.bottom + margin, shape[0]) - top)
 
 
-def normalize_line(ink: Ink, slant: float = 0.0) -> Line:
+def normalize_line(ink: Ink, slant: float = 0.0, air: float = 0.0) -> Line:
     """Scale a string to a fixed height, aspect kept, its ink stretched to full range.
 
     Parameters
@@ -40,6 +40,8 @@ def normalize_line(ink: Ink, slant: float = 0.0) -> Line:
         Soft ink of the string's `line_region`, 0 is paper.
     slant : float
         Horizontal shift per pixel of height, positive leaning right, that is taken out of the writing.
+    air : float
+        Paper to add above and below, as a share of the height: the writing becomes smaller.
 
     Returns
     -------
@@ -57,8 +59,11 @@ def normalize_line(ink: Ink, slant: float = 0.0) -> Line:
     strokes = (part > level).view(np.uint8)
     dark = cv2.mean(part, strokes)[0]
     stretched = cv2.convertScaleAbs(part, alpha=255.0 / max(dark, 1.0))
-    scale = LINE_HEIGHT / part.shape[0]
-    columns = int(np.clip(part.shape[1] * scale, 2 * COLUMN_STEP, MAX_LINE_WIDTH))
+    if air:
+        rows = round(air * stretched.shape[0])
+        stretched = cv2.copyMakeBorder(stretched, rows, rows, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    scale = LINE_HEIGHT / stretched.shape[0]
+    columns = int(np.clip(stretched.shape[1] * scale, 2 * COLUMN_STEP, MAX_LINE_WIDTH))
     width = -(-columns // COLUMN_STEP) * COLUMN_STEP
     interpolation = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(stretched, (width, LINE_HEIGHT), interpolation=interpolation), np.uint8)
