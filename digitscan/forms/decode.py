@@ -4,34 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 
-_CUT_COST = 1.5
-"""Log-odds that a cut through one component must win: most components are one digit."""
-_CUT_INK_COST = 5.0
-"""Further log-odds for each height of a digit's ink that a cut crosses: digits touch at a stroke or two."""
 REJECT_COST_PAGE = 1.9
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
 REJECT_COST_NUMBER = 4.5
 """The same where the whole string is known to be one number."""
-_CUT_ONE_COST = 1.25
-"""Further log-odds against a one for each cut at its sides."""
-_PIECE_WEIGHT = 0.3
-"""How much each further piece adds to a segment's weight: a digit of three pieces is still one digit."""
-_MARK_HEIGHT = 0.4
-"""Height, as a share of the string's, up to which a piece is as likely a mark as a digit."""
-_LOW_SHARE = 0.2
-"""Share of the reject cost that is left for the lowest pieces."""
-_WIDE_COST = 5.0
-"""For each height that a digit is wider than 1.15 heights."""
-_MARK_AS_DIGIT_COST = 6.0
-"""Log-odds that a low mark must win to be a digit: it is a point or a dash unless it looks very much like one."""
 _FLOOR = 1e-5
+
+
+class Costs(NamedTuple):
+    """What geometry counts beside the network's word, in log-odds; ``benchmarks/fit_costs.py`` fits them.
+
+    Attributes
+    ----------
+    cut : float
+        A cut through one component must win this: most components are one digit.
+    cut_ink : float
+        For each height of a digit's ink that a cut crosses: digits touch at a stroke or two.
+    cut_one : float
+        Against a one for each cut at its sides: a stem cut from a letter looks like one.
+    piece : float
+        How much each further piece adds to a segment's weight: a digit of three pieces is still one digit.
+    wide : float
+        For each height that a digit is wider than `widest` heights.
+    widest : float
+    mark : float
+        What a low mark must win to be a digit: it is a point or a dash unless it looks very much like one.
+    mark_height : float
+        Height, as a share of the string's, up to which a piece is as likely a mark as a digit.
+    low_share : float
+        Share of the reject cost that is left for the lowest pieces.
+    """
+
+    cut: float = 1.5
+    cut_ink: float = 5.0
+    cut_one: float = 1.25
+    piece: float = 0.3
+    wide: float = 5.0
+    widest: float = 1.15
+    mark: float = 6.0
+    mark_height: float = 0.4
+    low_share: float = 0.2
+
+
+COSTS = Costs()
 _Step: TypeAlias = "tuple[float, str, tuple[int, int | None] | None, _Step | None]"
 
 
@@ -100,6 +122,7 @@ class ScoredLattice:
         Typical height of the string's digits in pixels.
     reject_cost : float
         Log-odds against calling a piece of digit size no digit.
+    costs : Costs
 
     References
     ----------
@@ -113,9 +136,10 @@ class ScoredLattice:
         pieces: int,
         height: float,
         reject_cost: float = REJECT_COST_PAGE,
+        costs: Costs = COSTS,
     ) -> None:
         self.edges, self.posteriors, self.pieces = edges, posteriors, pieces
-        self.scores = segment_scores(edges, posteriors, height, reject_cost)
+        self.scores = segment_scores(edges, posteriors, height, reject_cost, costs)
         self._ending: list[list[int]] = [[] for _ in range(pieces + 1)]
         for index, edge in enumerate(edges):
             self._ending[edge.stop].append(index)
@@ -180,28 +204,32 @@ class ScoredLattice:
 
 
 def segment_scores(
-    edges: Sequence[Edge], posteriors: Posteriors, height: float, reject_cost: float = REJECT_COST_PAGE
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    height: float,
+    reject_cost: float = REJECT_COST_PAGE,
+    costs: Costs = COSTS,
 ) -> NDArray[np.float64]:
     """What each segment is worth as each digit, and as no digit: (len(edges), 11), in log units."""
     if not edges:
         return np.zeros((0, NOT_A_DIGIT + 1))
     logs = np.log(np.maximum(posteriors, _FLOOR), dtype=np.float64)
     cuts = np.array([edge.cuts for edge in edges], np.float64)
-    weight = 1.0 + _PIECE_WEIGHT * np.array([edge.stop - edge.start - 1 for edge in edges], np.float64)
+    weight = 1.0 + costs.piece * np.array([edge.stop - edge.start - 1 for edge in edges], np.float64)
     wide = np.array([edge.box.width for edge in edges], np.float64) / max(height, 1.0)
     high = np.array([edge.box.height for edge in edges], np.float64) / max(height, 1.0)
     # Each cut has two sides, and each side pays half.
-    cutting = 0.5 * (_CUT_COST * cuts + _CUT_INK_COST * np.array([edge.cut_ink for edge in edges], np.float64))
-    shape = -_WIDE_COST * np.maximum(0.0, wide - 1.15) - cutting
+    cutting = 0.5 * (costs.cut * cuts + costs.cut_ink * np.array([edge.cut_ink for edge in edges], np.float64))
+    shape = -costs.wide * np.maximum(0.0, wide - costs.widest) - cutting
     scores = logs.copy()
-    scores[:, 1] -= _CUT_ONE_COST * cuts  # a stem cut from a letter looks like a one
+    scores[:, 1] -= costs.cut_one * cuts  # a stem cut from a letter looks like a one
     scores[:, :NOT_A_DIGIT] *= weight[:, None]
     # Marks are lower than digits: what is low is given up more easily, what was several pieces less so.
-    stature = np.clip((high - _MARK_HEIGHT) / 0.4, 0.0, 1.0)
-    cost = reject_cost * (_LOW_SHARE + (1 - _LOW_SHARE) * stature) * weight
+    stature = np.clip((high - costs.mark_height) / 0.4, 0.0, 1.0)
+    cost = reject_cost * (costs.low_share + (1 - costs.low_share) * stature) * weight
     scores[:, NOT_A_DIGIT] = logs[:, NOT_A_DIGIT] * weight - cost - cutting
     small = np.array([edge.small for edge in edges], bool)
-    scores[:, :NOT_A_DIGIT] += np.where(small, -_MARK_AS_DIGIT_COST, shape)[:, None]
+    scores[:, :NOT_A_DIGIT] += np.where(small, -costs.mark, shape)[:, None]
     scores[small, NOT_A_DIGIT] = 0.0
     return scores
 
