@@ -204,6 +204,13 @@ def test_quotes_commas_and_short_words_in_running_text_are_no_numbers() -> None:
     assert plausible([short], []) == [True]
 
 
+def test_quotes_hang_on_whatever_they_stand_by() -> None:
+    number = Neighbour(Box(0, 0, 100, 30), 30.0, 0, 5)
+    assert plausible([string_at(104, "11", height=12)], [number]) == [False]
+    assert plausible([string_at(104, "00", height=12)], [number]) == [True]  # small zeros
+    assert plausible([string_at(104, "11", height=28)], [number]) == [True]
+
+
 def test_numbers_stay_in_text_beside_labels_and_among_numbers() -> None:
     line = [word_at(0), word_at(170), word_at(400)]
     assert plausible([string_at(310, "1984", height=32)], line) == [True]

@@ -24,6 +24,8 @@ _GLUED = 0.35
 """Gap up to which a string and letters are one word, in heights of the word."""
 _MARK = 0.85
 """Quotes, commas and apostrophes are lower than this share of the words beside them."""
+_HANGING = 0.62
+"""The same, of a string of several marks, capitals and tails and all."""
 _LARGE = 1.8
 """Print has digits half as high again as its small letters; what is higher than this was written beside them."""
 _SURE_IN_TEXT = 0.9
@@ -78,10 +80,13 @@ def plausible(strings: Sequence[ReadString], around: Sequence[Neighbour]) -> lis
     """
     sure = [d.box.height for s in strings for d in s.digits if d.digit not in "01" and d.confidence > 0.9]
     usual = float(np.median(sure)) if len(sure) >= 3 else 0.0
-    in_text = _in_running_text([string.box for string in strings], around)
+    boxes = [string.box for string in strings]
+    in_text, hanging = _in_running_text(boxes, around), _hang_on(boxes, around)
     return [
-        _is_like_others(string, usual) and (text is None or _stands_out(string, text))
-        for string, text in zip(strings, in_text, strict=True)
+        _is_like_others(string, usual)
+        and (text is None or _stands_out(string, text))
+        and not (hangs and len(string.text) <= 2 and set(string.text) <= set("19"))
+        for string, text, hangs in zip(strings, in_text, hanging, strict=True)
     ]
 
 
@@ -118,6 +123,21 @@ def _in_running_text(boxes: Sequence[Box], around: Sequence[Neighbour]) -> list[
         _Text(float(height[n]), float(gap[k, n])) if is_text[k] and gap[k, n] < _BESIDE else None
         for k, n in enumerate(nearest)
     ]
+
+
+def _hang_on(boxes: Sequence[Box], around: Sequence[Neighbour]) -> list[bool]:
+    """Which boxes are low and stand close to a string of several marks, as quotes and commas do."""
+    if not boxes or not around:
+        return [False] * len(boxes)
+    own = np.array(boxes, np.float64)[:, None]
+    others = np.array([neighbour.box for neighbour in around], np.float64)[None]
+    height, letters, digits = np.array([neighbour[1:] for neighbour in around], np.float64).T
+    gap = np.maximum(others[..., 0] - own[..., 0] - own[..., 2], own[..., 0] - others[..., 0] - others[..., 2])
+    middle = own[..., 1] + own[..., 3] / 2 - others[..., 1]
+    in_line = (middle > -_OVER * height) & (middle < others[..., 3] + _OVER * height)
+    close = in_line & (gap > -0.5 * own[..., 2]) & (gap < 2 * _GLUED * height)
+    hangs = close & (own[..., 3] < _HANGING * others[..., 3]) & (letters + digits >= 2)
+    return [bool(h) for h in hangs.any(axis=1)]
 
 
 def _stands_out(string: ReadString, text: _Text) -> bool:
