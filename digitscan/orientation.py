@@ -11,6 +11,8 @@ from digitscan.core.config import Config
 from digitscan.core.types import Crops, Layout, PageResult, Posteriors, RasterPage
 from digitscan.pipeline import PreparedPage, finish_page, prepare_page
 
+_MANY_UPRIGHT = 20.0
+"""Evidence of `uprightness` from which a page as found is kept against what its lines of text say."""
 _MANY_MARKS = 60
 """From so many marks of digit size on, lines of text tell which way a page lies."""
 _LEVEL = 0.85
@@ -176,4 +178,8 @@ def best_turn(
             kept, kept_score = other, score
             if sure:
                 break
+    # Lines of text are a hint, many digits read as found are none that a turned page would show.
+    found = uprightness(first.result)
+    if 0 not in turns and found >= _MANY_UPRIGHT and found > 3 * uprightness(kept.result):
+        return first
     return kept
