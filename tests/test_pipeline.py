@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import digitscan
-from digitscan import layout
+from digitscan import layout, orientation
 from digitscan.batch import local
 from digitscan.batch.local import read_pages, read_raster
 from digitscan.core.config import Config, IngestConfig
@@ -368,3 +368,16 @@ def test_noise_is_bounded() -> None:
         patch.setattr(layout, "MAX_CHARACTERS", 300)
         prepared = prepare_page(page, Config())
     assert sum(len(s.edges) for s in prepared.strings) < 40 * 300
+
+
+def test_many_digits_as_found_outweigh_lines_that_run_across(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = paper(1200, 900)
+    for row in range(8):
+        put(image, "3 4 7 2 5 4 7 3", 60, 100 + 100 * row)
+    page, config = RasterPage(PageRef("grid.png"), image), Config()
+    first = Reading.of(prepare_page(page, config), classifier.classify(prepare_page(page, config).crops), config)
+    levels = iter([0.2, 0.95])  # as found, and turned by a quarter
+    monkeypatch.setattr(orientation, "text_lines", lambda _: orientation.TextLines(5000, next(levels, 0.2), 9, 9))
+    assert best_turn(page, first, config, classifier.classify) is first
