@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Posteriors
 from digitscan.forms.decode import REJECT_COST_NUMBER, REJECT_COST_PAGE, Path, ScoredLattice, shares
+from digitscan.pipeline import lattice_edges
 from digitscan.segmentation.cuts import StringLattice
 
 Picture = NDArray[np.uint8]
@@ -107,8 +108,6 @@ def _draw(lattice: StringLattice, rows: Posteriors | None, number: bool) -> Pict
 def _best_paths(lattice: StringLattice, rows: Posteriors | None, number: bool) -> list[Path]:
     if rows is None:
         return []
-    from digitscan.pipeline import lattice_edges
-
     cost = REJECT_COST_NUMBER if number else REJECT_COST_PAGE
     return ScoredLattice(lattice_edges(lattice), rows, len(lattice.pieces), lattice.height, cost).best(4)
 

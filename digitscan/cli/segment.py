@@ -17,7 +17,7 @@ def segment(
     debug: Annotated[bool, typer.Option("--debug", help="Write every stage as a numbered picture.")] = False,
     scores: Annotated[
         bool,
-        typer.Option("--scores", help="With --debug: let the network score every candidate, and show the best way."),
+        typer.Option("--scores", help="The same, and the network scores every candidate and shows the best way."),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures. [dim]Default: debug/NAME[/]")] = None,
     layout: Annotated[Literal["auto", "page", "line", "digit", "table"] | None, typer.Option()] = None,
@@ -33,7 +33,7 @@ def segment(
 
       digitscan segment page.png --debug
 
-      digitscan segment amount.png --layout line --debug --scores
+      digitscan segment amount.png --layout line --scores
 
       digitscan segment scan.pdf --pages 3 --debug --out stages/
     """
@@ -58,7 +58,7 @@ def segment(
                 clock[0] = time.perf_counter()
 
             prepared = prepare_page(page, config, look=look)
-            if not debug:
+            if not (debug or scores):
                 _print_strings(ref.page_number, prepared)
                 continue
             folder = out or Path("debug") / Path(source).stem

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 from digitscan.forms.decode import Edge
@@ -51,6 +52,23 @@ class Neighbour(NamedTuple):
     digits: int
 
 
+class _Around(NamedTuple):
+    """All neighbours, column by column: one string is held against all of them at once, never all against all."""
+
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+    top: NDArray[np.float64]
+    tall: NDArray[np.float64]
+    height: NDArray[np.float64]
+    letters: NDArray[np.float64]
+    digits: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, neighbours: Sequence[Neighbour]) -> _Around:
+        rows = [(n.box.x, n.box.right, n.box.y, n.box.height, n.height, n.letters, n.digits) for n in neighbours]
+        return cls(*np.array(rows, np.float64).reshape(-1, 7).T)
+
+
 class _Text(NamedTuple):
     """The words right beside a string: their height, and the gap to the nearest one in such heights."""
 
@@ -80,14 +98,16 @@ def plausible(strings: Sequence[ReadString], around: Sequence[Neighbour]) -> lis
     """
     sure = [d.box.height for s in strings for d in s.digits if d.digit not in "01" and d.confidence > 0.9]
     usual = float(np.median(sure)) if len(sure) >= 3 else 0.0
-    boxes = [string.box for string in strings]
-    in_text, hanging = _in_running_text(boxes, around), _hang_on(boxes, around)
-    return [
-        _is_like_others(string, usual)
-        and (text is None or _stands_out(string, text))
-        and not (hangs and len(string.text) <= 2 and set(string.text) <= set("19"))
-        for string, text, hangs in zip(strings, in_text, hanging, strict=True)
-    ]
+    others = _Around.of(around)
+    return [_is_like_others(string, usual) and _is_no_part_of_text(string, others) for string in strings]
+
+
+def _is_no_part_of_text(string: ReadString, around: _Around) -> bool:
+    text = _running_text(string.box, around)
+    if text is not None and not _stands_out(string, text):
+        return False
+    like_a_quote = len(string.text) <= 2 and set(string.text) <= set("19")
+    return not (like_a_quote and _hangs_on(string.box, around))
 
 
 def _is_like_others(string: ReadString, usual: float) -> bool:
@@ -105,39 +125,31 @@ def _is_like_others(string: ReadString, usual: float) -> bool:
     return not string.maybe_word or bool(usual and height >= 0.75 * usual)
 
 
-def _in_running_text(boxes: Sequence[Box], around: Sequence[Neighbour]) -> list[_Text | None]:
-    """The words right beside each box on a line of running text; None where it stands elsewhere."""
-    if not boxes or not around:
-        return [None] * len(boxes)
-    own = np.array(boxes, np.float64)[:, None]
-    others = np.array([neighbour.box for neighbour in around], np.float64)[None]
-    height, letters, digits = np.array([neighbour[1:] for neighbour in around], np.float64).T
-    middle = own[..., 1] + own[..., 3] / 2 - others[..., 1]
-    in_line = (middle > -_OVER * height) & (middle < others[..., 3] + _OVER * height)
-    gap = np.maximum(others[..., 0] - own[..., 0] - own[..., 2], own[..., 0] - others[..., 0] - others[..., 2])
-    near = in_line & (gap < _REACH * height)
-    is_text = ((near * letters).sum(axis=1) >= _LEAST_LETTERS) & ((near * (letters - digits)).sum(axis=1) >= 0)
-    gap = np.where(near & (letters > digits), gap / height, np.inf)
-    nearest = gap.argmin(axis=1)
-    return [
-        _Text(float(height[n]), float(gap[k, n])) if is_text[k] and gap[k, n] < _BESIDE else None
-        for k, n in enumerate(nearest)
-    ]
+def _place(box: Box, around: _Around) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which neighbours share a line with a box, and the gap to each in pixels, negative where they overlap."""
+    middle = box.y + box.height / 2 - around.top
+    in_line = (middle > -_OVER * around.height) & (middle < around.tall + _OVER * around.height)
+    return in_line, np.maximum(around.left - box.right, box.x - around.right)
 
 
-def _hang_on(boxes: Sequence[Box], around: Sequence[Neighbour]) -> list[bool]:
-    """Which boxes are low and stand close to a string of several marks, as quotes and commas do."""
-    if not boxes or not around:
-        return [False] * len(boxes)
-    own = np.array(boxes, np.float64)[:, None]
-    others = np.array([neighbour.box for neighbour in around], np.float64)[None]
-    height, letters, digits = np.array([neighbour[1:] for neighbour in around], np.float64).T
-    gap = np.maximum(others[..., 0] - own[..., 0] - own[..., 2], own[..., 0] - others[..., 0] - others[..., 2])
-    middle = own[..., 1] + own[..., 3] / 2 - others[..., 1]
-    in_line = (middle > -_OVER * height) & (middle < others[..., 3] + _OVER * height)
-    close = in_line & (gap > -0.5 * own[..., 2]) & (gap < 2 * _GLUED * height)
-    hangs = close & (own[..., 3] < _HANGING * others[..., 3]) & (letters + digits >= 2)
-    return [bool(h) for h in hangs.any(axis=1)]
+def _running_text(box: Box, around: _Around) -> _Text | None:
+    """The words right beside a box on a line of running text; None where it stands elsewhere."""
+    in_line, gap = _place(box, around)
+    near = in_line & (gap < _REACH * around.height)
+    letters, digits = float(around.letters[near].sum()), float(around.digits[near].sum())
+    words = near & (around.letters > around.digits)
+    if letters < _LEAST_LETTERS or letters < digits or not words.any():
+        return None
+    apart = np.where(words, gap / around.height, np.inf)
+    nearest = int(apart.argmin())
+    return _Text(float(around.height[nearest]), float(apart[nearest])) if apart[nearest] < _BESIDE else None
+
+
+def _hangs_on(box: Box, around: _Around) -> bool:
+    """Whether a box is low and stands close to a string of several marks, as quotes and commas do."""
+    in_line, gap = _place(box, around)
+    close = in_line & (gap > -0.5 * box.width) & (gap < 2 * _GLUED * around.height)
+    return bool((close & (box.height < _HANGING * around.tall) & (around.letters + around.digits >= 2)).any())
 
 
 def _stands_out(string: ReadString, text: _Text) -> bool:
