@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitscan import Reader
-from digitscan.core.types import RasterPage
+from digitscan.core.types import PageRef, RasterPage
 from digitscan.forms.decode import REJECT_COST_NUMBER
 from digitscan.forms.readings import WholeLine, rank_texts
 from digitscan.pipeline import prepare_page
+from digitscan.training.drawing import GlyphBank
+from digitscan.training.lines import draw_sheet
+from digitscan.training.recipes import TrainingConfig
+from digitscan.training.stream import training_sources
 
 
 class Evidence(NamedTuple):
@@ -27,6 +33,15 @@ class Evidence(NamedTuple):
         evidence = lattice * self.lattice + line * self.line
         powers = np.exp(evidence - evidence.max())
         return powers / powers.sum()
+
+
+def drawn_numbers(data: Path | None, seed: int) -> Iterator[tuple[RasterPage, str]]:
+    """Numbers that no network learned from, as images of one string each, with their digits; without end."""
+    bank = GlyphBank.of(training_sources(TrainingConfig(), data))
+    rng = np.random.default_rng(seed)
+    while True:
+        image, text, _ = draw_sheet(bank, rng)
+        yield RasterPage(PageRef("drawn"), image), "".join(c for c in text if c.isdigit())
 
 
 def gather(reader: Reader, page: RasterPage, text: str) -> Evidence | None:

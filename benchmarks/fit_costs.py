@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from evidence import drawn_numbers
 from rich.console import Console
 from rich.progress import track
 
@@ -23,10 +25,6 @@ from digitscan.core.types import PageRef, Posteriors, RasterPage
 from digitscan.forms.decode import COSTS, REJECT_COST_NUMBER, Costs, ScoredLattice
 from digitscan.ingest.pages import load_page
 from digitscan.pipeline import PreparedString, prepare_page
-from digitscan.training.drawing import GlyphBank
-from digitscan.training.lines import draw_sheet
-from digitscan.training.recipes import TrainingConfig
-from digitscan.training.stream import training_sources
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSEEN_SEED = 99_000_019
@@ -96,14 +94,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     console = Console()
     reader = Reader(layout="line")
-    bank = GlyphBank.of(training_sources(TrainingConfig(), arguments.data))
-    rng = np.random.default_rng(UNSEEN_SEED)
-    drawn: list[Scored] = []
-    while len(drawn) < arguments.count:
-        image, text, _ = draw_sheet(bank, rng)
-        item = scored(reader, RasterPage(PageRef("drawn"), image), "".join(c for c in text if c.isdigit()))
-        if item is not None:
-            drawn.append(item)
+    found = (scored(reader, page, text) for page, text in drawn_numbers(arguments.data, UNSEEN_SEED))
+    drawn = list(islice((item for item in found if item is not None), arguments.count))
     half = len(drawn) // 2
     fitted, kept = drawn[:half], drawn[half:]
     real = amounts(reader, arguments.data / "cheque-amounts")
@@ -112,8 +104,8 @@ def main() -> None:
         for name in track(Costs._fields, f"round {turn + 1}", console=console, transient=True):
             for step in STEPS:
                 trial = costs._replace(**{name: float(f"{getattr(costs, name) * step:.3g}")})
-                if (found := surprise(fitted, trial)) < least - 1e-4:
-                    costs, least = trial, found
+                if (now := surprise(fitted, trial)) < least - 1e-4:
+                    costs, least = trial, now
     for what, now in (("as they are", COSTS), ("fitted", costs)):
         console.print(
             f"{what}: surprise {surprise(kept, now):.4f}, {share_right(kept, now):.2%} right of {len(kept)} drawn"

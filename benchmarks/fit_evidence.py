@@ -7,20 +7,16 @@ the true texts are likeliest. They are `_LATTICE_WEIGHT` and `_LINE_WEIGHT` of `
 from __future__ import annotations
 
 import argparse
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from evidence import Evidence, best_weights, gather, surprise
+from evidence import Evidence, best_weights, drawn_numbers, gather, surprise
 from rich.console import Console
 from rich.table import Table
 
 from digitscan import Reader
-from digitscan.core.types import PageRef, RasterPage
 from digitscan.evaluation.metrics import reliability
-from digitscan.training.drawing import GlyphBank
-from digitscan.training.lines import draw_sheet
-from digitscan.training.recipes import TrainingConfig
-from digitscan.training.stream import training_sources
 
 UNSEEN_SEED = 99_000_017
 
@@ -40,15 +36,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1500)
     arguments = parser.parse_args()
     reader = Reader(layout="line")
-    bank = GlyphBank.of(training_sources(TrainingConfig(), arguments.data))
-    rng = np.random.default_rng(UNSEEN_SEED)
-    strings: list[Evidence] = []
-    while len(strings) < arguments.count:
-        image, text, _ = draw_sheet(bank, rng)
-        page = RasterPage(PageRef("drawn"), image)
-        found = gather(reader, page, "".join(c for c in text if c.isdigit()))
-        if found is not None:
-            strings.append(found)
+    found = (gather(reader, page, text) for page, text in drawn_numbers(arguments.data, UNSEEN_SEED))
+    strings = list(islice((string for string in found if string is not None), arguments.count))
     missing = sum(s.true < 0 for s in strings)
     title = f"{len(strings)} drawn lines; {missing} without the true text among the rivals"
     table = Table("lattice", "line", "surprise, nats", "right", "ECE", title=title)
