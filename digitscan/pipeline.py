@@ -181,7 +181,8 @@ def prepare_page(
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
         region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
         several = _may_be_several(lattice, config.layout) and _fits_a_line(region)
-        lines = _views(_ink_of_line(binary.ink, region, lattice, config.layout), lattice) if several else ()
+        own_ink = _ink_of_line(binary.ink, region, lattice, config.layout) if several else None
+        lines = line_views(own_ink, lattice_slant(lattice)) if own_ink is not None else ()
         strings.append(
             PreparedString(
                 edges=edges,
@@ -235,9 +236,13 @@ def _ink_of_line(ink: Ink, region: Box, lattice: StringLattice, layout: Layout) 
     return canvas
 
 
-def _views(ink: Ink, lattice: StringLattice) -> tuple[Line, ...]:
+def lattice_slant(lattice: StringLattice) -> float:
+    """Slant of a string's writing, see `digitscan.segmentation.cuts.string_slant`."""
+    return string_slant([(piece.box, piece.ink) for piece in lattice.pieces])
+
+
+def line_views(ink: Ink, slant: float) -> tuple[Line, ...]:
     """A string as it stands, set upright where it leans, and once smaller: what one view hides another may show."""
-    slant = string_slant([(piece.box, piece.ink) for piece in lattice.pieces])
     upright = slant if abs(slant) >= _LEANING else 0.0
     turned = (normalize_line(ink, upright),) if upright else ()
     return (normalize_line(ink), *turned, normalize_line(ink, upright, _AIR))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from digitscan.batch.local import PageRead, read_pages, read_raster
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError
+from digitscan.core.template import Template
 from digitscan.core.types import (
     GrayImage,
     Layout,
@@ -23,6 +24,7 @@ from digitscan.core.types import (
     RasterPage,
     RunInfo,
 )
+from digitscan.filling import FormSet
 from digitscan.ingest.discover import find_sources
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.pipeline import failure, prepare_page
@@ -53,11 +55,15 @@ class Reader:
         Overrides the configuration's.
     jobs : int
         Workers that prepare pages; 0 takes the machine's cores.
+    forms : sequence of Template or path
+        Templates of the forms that the pages are filled from; each page finds its own, and its fields are read.
 
     Raises
     ------
     ModelError
         If the model is missing or made for another version.
+    UsageError
+        If a template makes no sense.
 
     Examples
     --------
@@ -75,12 +81,15 @@ class Reader:
         model: str = "",
         device: Literal["auto", "cpu", "gpu"] | None = None,
         jobs: int = 0,
+        forms: Sequence[Template | str | PathLike[str]] = (),
     ) -> None:
         config = config or load_config()
         if layout is not None:
             config = config.model_copy(update={"layout": Layout(layout)})
         self.config = config
         self.jobs = jobs
+        templates = [t if isinstance(t, Template) else fspath(t) for t in forms]
+        self.forms = FormSet(templates, config) if templates else None
         recognition = config.recognition
         self.classifier = Classifier(
             model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size
@@ -97,7 +106,8 @@ class Reader:
 
         settings = self.config.model_dump(mode="json")
         lines = self.line_reader.card.info() if self.line_reader else None
-        return RunInfo(__version__, self.classifier.info, {**settings, "digest": self.config.digest()}, lines)
+        own = {"digest": self.config.digest()} | ({"forms": self.forms.digest} if self.forms else {})
+        return RunInfo(__version__, self.classifier.info, {**settings, **own}, lines)
 
     def stream(
         self,
@@ -127,6 +137,7 @@ class Reader:
             self.classifier,
             self.config,
             line_reader=self.line_reader,
+            forms=self.forms,
             jobs=self.jobs,
             keep_images=keep_images,
             on_found=on_found,
@@ -135,7 +146,7 @@ class Reader:
     def read_image(self, image: GrayImage, name: str = "image") -> PageOutcome:
         """Read a picture that is in memory: (H, W) uint8, paper is white."""
         page = RasterPage(PageRef(name), np.ascontiguousarray(image, np.uint8))
-        return read_raster(page, self.classifier, self.config, line_reader=self.line_reader)
+        return read_raster(page, self.classifier, self.config, line_reader=self.line_reader, forms=self.forms)
 
     def posteriors_of(self, *sources: str | PathLike[str]) -> Iterator[SingleDigit]:
         """Posteriors of images that are ONE digit each, page by page."""

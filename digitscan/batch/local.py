@@ -20,6 +20,7 @@ import numpy as np
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError
 from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
+from digitscan.filling import FilledPage, FormSet, finish_form, worth_reading_whole_form
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline import (
@@ -78,6 +79,7 @@ class _Ready:
     failed: PageFailure | None = None
     page: RasterPage | None = None
     prepared: PreparedPage | None = None
+    filled: FilledPage | None = None
     posteriors: Posteriors | None = None
 
 
@@ -86,15 +88,23 @@ def default_jobs() -> int:
     return max(1, min(4, os.cpu_count() or 1))
 
 
-def _prepare(ref: PageRef, config: Config) -> _Ready:
+def _prepare(ref: PageRef, config: Config, forms: FormSet | None) -> _Ready:
     """Load and prepare one page; the one place where any error of a page becomes a failure."""
     stage = "ingest"
     try:
         page = load_page(ref, config.ingest)
-        stage = "segmentation"
-        return _Ready(ref, page=page, prepared=prepare_page(page, config))
+        stage = "registration" if forms is not None else "segmentation"
+        return _prepared(page, config, forms)
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
         return _Ready(ref, failed=failure(ref, stage, error))
+
+
+def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> _Ready:
+    """A page's crops: of its form's fields where forms are given, else of all its numbers."""
+    if forms is None:
+        return _Ready(page.ref, page=page, prepared=prepare_page(page, config))
+    filled = forms.prepare(page)
+    return _Ready(page.ref, page=page, prepared=filled.prepared, filled=filled)
 
 
 def _refs(sources: Iterable[str | PageFailure], config: Config) -> Iterator[PageRef | PageFailure]:
@@ -124,13 +134,40 @@ def _classify_together(ready: list[_Ready], classifier: Classify) -> None:
             start = stop
 
 
-def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Reading | PageFailure:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Filled:
+    """A filled form's page, and what the network said of its crops."""
+
+    filled: FilledPage
+    posteriors: Posteriors
+
+    @property
+    def page(self) -> PreparedPage:
+        return self.filled.prepared
+
+
+def _doubtful(reading: Reading | _Filled) -> list[int]:
+    """Strings that the reader of lines should see."""
+    if isinstance(reading, _Filled):
+        return worth_reading_whole_form(reading.filled, reading.posteriors)
+    return worth_reading_whole(reading.page, reading.posteriors)
+
+
+def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[Posteriors]]) -> PageResult:
+    if isinstance(reading, _Filled):
+        return finish_form(reading.filled, reading.posteriors, config, whole)
+    return finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
+
+
+def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageFailure:
     """A page read piece by piece, whichever way up it lies."""
     if item.failed is not None:
         return item.failed
     page, prepared, posteriors = item.page, item.prepared, item.posteriors
     if page is None or prepared is None or posteriors is None:
         raise RuntimeError("a page without failure must be prepared and classified")
+    if item.filled is not None:
+        return _Filled(item.filled, posteriors)
     try:
         reading = Reading.of(prepared, posteriors, config)
         return best_turn(page, reading, config, classifier.classify) if in_doubt(reading, config) else reading
@@ -139,7 +176,7 @@ def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Readin
 
 
 def _read_lines_together(
-    readings: list[Reading | PageFailure], line_reader: ReadLines | None, config: Config
+    readings: list[Reading | _Filled | PageFailure], line_reader: ReadLines | None, config: Config
 ) -> list[PageOutcome]:
     """Show the doubtful strings of all pages to the reader of lines in one call, and read their pages by both."""
     chosen: dict[int, list[int]] = {}
@@ -148,7 +185,7 @@ def _read_lines_together(
         if line_reader is None or isinstance(reading, PageFailure):
             continue
         try:
-            chosen[place] = worth_reading_whole(reading.page, reading.posteriors)
+            chosen[place] = _doubtful(reading)
             views += views_of(reading.page, chosen[place])
         except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
             readings[place] = failure(reading.page.ref, "decode", error)
@@ -160,21 +197,25 @@ def _read_lines_together(
             continue
         try:
             whole = answers_by_string(reading.page, chosen.get(place, []), answers)
-            done = finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
-            outcomes.append(done)
+            outcomes.append(_finished(reading, config, whole))
         except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
             outcomes.append(failure(reading.page.ref, "decode", error))
     return outcomes
 
 
 def read_raster(
-    page: RasterPage, classifier: Classify, config: Config, *, line_reader: ReadLines | None = None
+    page: RasterPage,
+    classifier: Classify,
+    config: Config,
+    *,
+    line_reader: ReadLines | None = None,
+    forms: FormSet | None = None,
 ) -> PageOutcome:
     """Read one page that is already pixels."""
     try:
-        item = _Ready(page.ref, page=page, prepared=prepare_page(page, config))
+        item = _prepared(page, config, forms)
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-        return failure(page.ref, "segmentation", error)
+        return failure(page.ref, "registration" if forms is not None else "segmentation", error)
     _classify_together([item], classifier)
     return _read_lines_together([_first_reading(item, classifier, config)], line_reader, config)[0]
 
@@ -185,6 +226,7 @@ def read_pages(
     config: Config,
     *,
     line_reader: ReadLines | None = None,
+    forms: FormSet | None = None,
     jobs: int = 0,
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
@@ -201,6 +243,8 @@ def read_pages(
     config : Config
     line_reader : ReadLines, optional
         Reads numbers that are not beyond doubt as a whole as well.
+    forms : FormSet, optional
+        Forms that the pages are filled from; their fields are read, and nothing else.
     jobs : int
         Workers; 0 takes the machine's cores.
     keep_images : bool
@@ -224,7 +268,7 @@ def read_pages(
                 found += 1
                 if on_found is not None:
                     on_found(found)
-                pending.append(ref if isinstance(ref, PageFailure) else pool.submit(_prepare, ref, config))
+                pending.append(ref if isinstance(ref, PageFailure) else pool.submit(_prepare, ref, config, forms))
             if not pending:
                 return
             group: list[_Ready] = []

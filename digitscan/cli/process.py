@@ -140,7 +140,7 @@ def process(
         typer.Option(
             "--out",
             "-o",
-            help="Result file: .csv, .json or .jsonl; may be given several times; - is standard output.",
+            help="Result file: .csv, .xlsx, .json or .jsonl; may be given several times; - is standard output.",
             rich_help_panel=_WRITE,
         ),
     ] = None,
@@ -155,6 +155,21 @@ def process(
             rich_help_panel=_READ,
         ),
     ] = None,
+    form: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--form",
+            "-f",
+            help="Template of the form that the pages are filled from; several, and each page finds its own.",
+            rich_help_panel=_READ,
+        ),
+    ] = None,
+    wide: Annotated[
+        bool,
+        typer.Option(
+            "--wide", help="With --form: CSV and Excel have a row a form, a column a field.", rich_help_panel=_WRITE
+        ),
+    ] = False,
     pages: Annotated[
         str | None, typer.Option(help="Pages of PDF and TIFF files, like 1,3-5.", rich_help_panel=_READ)
     ] = None,
@@ -214,6 +229,8 @@ def process(
 
       digitscan process amounts/ --layout line | sort
 
+      digitscan process forms/ --form survey.toml --wide --out survey.xlsx
+
       find . -name '*.tif' | digitscan process - --out results.csv
     """
     with teaching_errors():
@@ -228,16 +245,27 @@ def process(
                 recognition__batch_size=batch_size,
             ),
         )  # fmt: skip
-        _run(sources, out or [], annotate, chosen, jobs, quiet)
+        _run(sources, out or [], annotate, chosen, jobs, quiet, form or [], wide)
 
 
-def _run(sources: list[str], out: list[str], annotate: Path | None, config: Any, jobs: int, quiet: bool) -> None:
-    from digitscan.core.errors import ExitCode
+def _run(
+    sources: list[str],
+    out: list[str],
+    annotate: Path | None,
+    config: Any,
+    jobs: int,
+    quiet: bool,
+    forms: list[Path],
+    wide: bool,
+) -> None:
+    from digitscan.core.errors import ExitCode, UsageError
     from digitscan.core.types import PageFailure, PageResult
     from digitscan.export.writers import check_target, open_writer
     from digitscan.ingest.pages import PageSelection
 
     PageSelection.parse(config.ingest.pages)
+    if wide and not forms:
+        raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
     for target in out:
         check_target(target)
     to_terminal = not out and sys.stdout.isatty()
@@ -250,11 +278,13 @@ def _run(sources: list[str], out: list[str], annotate: Path | None, config: Any,
     with ExitStack() as stack:
         if not quiet and errors_console().is_terminal:
             with errors_console().status("loading the model"):
-                reader = Reader(config, jobs=jobs)
+                reader = Reader(config, jobs=jobs, forms=forms)
         else:
-            reader = Reader(config, jobs=jobs)
+            reader = Reader(config, jobs=jobs, forms=forms)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
-        writers = [stack.enter_context(open_writer(target, reader.run_info)) for target in targets]
+        columns = [_columns(template) for template in reader.forms.templates] if reader.forms and wide else []
+        writers = [stack.enter_context(open_writer(target, reader.run_info, columns)) for target in targets]
+        keep_images = annotate is not None or any(writer.wants_images for writer in writers)
         if annotate is not None:
             _check_folder(annotate)
         table = result_table() if to_terminal else None
@@ -265,7 +295,7 @@ def _run(sources: list[str], out: list[str], annotate: Path | None, config: Any,
         with progress_bar(quiet) as show:
             stream = reader.stream(
                 *sources,
-                keep_images=annotate is not None,
+                keep_images=keep_images,
                 stdin=sys.stdin if "-" in sources else None,
                 exclude=own,
                 on_found=lambda count: found.__setitem__(0, count),
@@ -274,7 +304,7 @@ def _run(sources: list[str], out: list[str], annotate: Path | None, config: Any,
                 for page in stream:
                     outcome = page.outcome
                     for writer in writers:
-                        writer.write(outcome)
+                        writer.write(outcome, page.image)
                     if isinstance(outcome, PageFailure):
                         errors_console().print(f"[red]failed[/] {_plain(failure_line(outcome))}")
                     elif annotate is not None and page.image is not None and isinstance(outcome, PageResult):
@@ -312,6 +342,12 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _columns(template: Any) -> Any:
+    from digitscan.export.wide import FormColumns
+
+    return FormColumns(template.form.name, template.form.pages, tuple(template.columns()))
 
 
 def _check_folder(folder: Path) -> None:

@@ -241,6 +241,19 @@ class FieldReading:
     alternatives: tuple[Alternative, ...]
     box: Box
     written: str = ""
+    raw: str = ""
+    """What the ink alone says, where a rule of the form chose another text; empty elsewhere."""
+    value: str = ""
+    """The number that the text means where the form declares its decimals: ``40.50``; empty elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormMatch:
+    """Which form a page is filled from; `page` is 1-based, `quality` the share of the blank's ink found, 0 to 1."""
+
+    name: str
+    page: int
+    quality: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +286,7 @@ class PageResult:
     skew_degrees: float
     quality: Quality
     readings: tuple[FieldReading, ...]
+    form: FormMatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +298,7 @@ class PageFailure:
     ref : PageRef
         Where it comes from.
     stage : str
-        The stage that failed: ``ingest``, ``imaging``, ``segmentation``, ``recognition``, ``decode`` or
+        The stage that failed: ``ingest``, ``registration``, ``segmentation``, ``recognition``, ``decode`` or
         ``export``.
     error : str
         Class name of the error.

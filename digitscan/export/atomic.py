@@ -59,6 +59,11 @@ class AtomicFile:
         except OSError as error:
             raise output_error(path, error) from error
 
+    @property
+    def stream(self) -> BinaryIO:
+        """The open file, for libraries that write by themselves."""
+        return self._stream
+
     def write(self, data: bytes) -> None:
         """Append bytes."""
         try:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from digitscan.core.types import Box, DigitReading, FieldReading, ModelInfo, PageFailure, PageOutcome, RunInfo
+from digitscan.core.types import (
+    Box,
+    DigitReading,
+    FieldReading,
+    FormMatch,
+    ModelInfo,
+    PageFailure,
+    PageOutcome,
+    RunInfo,
+)
 
 SCHEMA = 1
 """Of ``results.json``; raised when a key changes its meaning or goes."""
@@ -42,6 +51,8 @@ def _reading(reading: FieldReading) -> dict[str, Any]:
         "column": reading.column,
         "text": reading.text,
         "written": reading.written,
+        "raw": reading.raw,
+        "value": reading.value,
         "confidence": number(reading.confidence),
         "state": reading.state.value,
         "review": reading.review,
@@ -64,6 +75,10 @@ def _model_record(model: ModelInfo) -> dict[str, Any]:
     return {"id": model.id, "sha256": model.sha256, "normalization_version": model.normalization_version}
 
 
+def _form(match: FormMatch | None) -> dict[str, Any] | None:
+    return None if match is None else {"name": match.name, "page": match.page, "quality": number(match.quality, 3)}
+
+
 def page_record(outcome: PageOutcome) -> dict[str, Any]:
     """One page of the contract."""
     ref = outcome.ref
@@ -76,13 +91,14 @@ def page_record(outcome: PageOutcome) -> dict[str, Any]:
             "remedy": clean(outcome.remedy),
         }
         empty = dict.fromkeys(("width", "height", "dpi", "skew_degrees"))
-        return {**record, **empty, "status": "failed", "error": error, "quality": None, "readings": []}
+        return {**record, **empty, "form": None, "status": "failed", "error": error, "quality": None, "readings": []}
     return {
         **record,
         "width": outcome.width,
         "height": outcome.height,
         "dpi": outcome.dpi,
         "skew_degrees": number(outcome.skew_degrees, 3),
+        "form": _form(outcome.form),
         "status": "ok",
         "error": None,
         "quality": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,22 +12,35 @@ from typing import Self
 import msgspec
 
 from digitscan.core.errors import UsageError
-from digitscan.core.types import PageFailure, PageOutcome, RunInfo
+from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageOutcome, PageResult, RunInfo
 from digitscan.export.atomic import AtomicFile
 from digitscan.export.records import clean, page_record, run_record
+from digitscan.export.wide import FormColumns, Gatherer, header, row
 
 COLUMNS = (
     "file", "page", "field", "row", "column", "text", "confidence", "state", "review", "reason",
-    "x", "y", "width", "height", "model", "written",
+    "x", "y", "width", "height", "model", "written", "raw", "value",
 )  # fmt: skip
 """Of ``results.csv``, in order."""
+
+
+def reading_row(page: PageResult, r: FieldReading, model: str) -> list[object]:
+    """One reading in the order of `COLUMNS`."""
+    return [
+        clean(page.ref.path), page.ref.page_number, r.name, "" if r.row is None else r.row,
+        "" if r.column is None else r.column, r.text, f"{r.confidence:.4f}", r.state.value,
+        "true" if r.review else "false", r.reason, *r.box, model, r.written, r.raw, r.value,
+    ]  # fmt: skip
 
 
 class ResultWriter:
     """Base of the writers: ``write`` each outcome, then ``close`` to publish or ``abort`` to forget.
 
+    `wants_images` says whether it shows pictures of what it writes.
     As a context manager it closes on success and on Ctrl-C, so that what was read is kept, and aborts on errors.
     """
+
+    wants_images = False
 
     def __init__(self, target: str, run: RunInfo) -> None:
         self.target = target
@@ -39,8 +52,8 @@ class ResultWriter:
     def begin(self) -> None:
         """Write what comes before the first page."""
 
-    def write(self, outcome: PageOutcome) -> None:
-        """Write one page."""
+    def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
+        """Write one page; `image` is its picture, for writers whose `wants_images` is set."""
         raise TypeError("a writer must say how it writes a page")
 
     def end(self) -> None:
@@ -90,23 +103,44 @@ class CsvWriter(ResultWriter):
         """Write the header."""
         self._rows([list(COLUMNS)])
 
-    def write(self, outcome: PageOutcome) -> None:
+    def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
         """Write a page's readings."""
         file, page, model = clean(outcome.ref.path), outcome.ref.page_number, self.run.model.id
         if isinstance(outcome, PageFailure):
             why = f"{outcome.stage}: {outcome.message}" + (f"; {outcome.remedy}" if outcome.remedy else "")
-            self._rows([[file, page, "", "", "", "", "", "missing", "true", clean(why), "", "", "", "", model, ""]])
+            self._rows(
+                [[file, page, "", "", "", "", "", "missing", "true", clean(why), "", "", "", "", model, "", "", ""]]
+            )
             return
-        rows: list[list[object]] = [
-            [
-                file, page, r.name, "" if r.row is None else r.row, "" if r.column is None else r.column, r.text,
-                f"{r.confidence:.4f}", r.state.value, "true" if r.review else "false", r.reason, *r.box, model,
-                r.written,
-            ]
-            for r in outcome.readings
-        ]  # fmt: skip
+        rows = [reading_row(outcome, reading, model) for reading in outcome.readings]
         if rows:
             self._rows(rows)
+
+
+class WideCsvWriter(ResultWriter):
+    """RFC 4180, UTF-8, one row a filled form, a column a field with its confidence and its state."""
+
+    def __init__(self, target: str, run: RunInfo, forms: Sequence[FormColumns]) -> None:
+        self._forms = tuple(forms)
+        self._gatherer = Gatherer(self._forms)
+        super().__init__(target, run)
+
+    def _rows(self, rows: Sequence[Sequence[str]]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerows(rows)
+        self._file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+
+    def begin(self) -> None:
+        """Write the header."""
+        self._rows([header(self._forms)])
+
+    def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
+        """Take a page; forms that are complete are written."""
+        self._rows([[clean(cell) for cell in row(form, self._forms)] for form in self._gatherer.add(outcome)])
+
+    def end(self) -> None:
+        """Write forms whose pages did not all come."""
+        self._rows([[clean(cell) for cell in row(form, self._forms)] for form in self._gatherer.rest()])
 
 
 class JsonWriter(ResultWriter):
@@ -119,7 +153,7 @@ class JsonWriter(ResultWriter):
         head = msgspec.json.encode(run_record(self.run))
         self._file.write(head[:-1] + b',"pages":[\n')
 
-    def write(self, outcome: PageOutcome) -> None:
+    def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
         """Write a page."""
         self._file.write((b"" if self._first else b",\n") + msgspec.json.encode(page_record(outcome)))
         self._first = False
@@ -136,7 +170,7 @@ class JsonlWriter(ResultWriter):
         """Write the origin."""
         self._file.write(msgspec.json.encode(run_record(self.run)) + b"\n")
 
-    def write(self, outcome: PageOutcome) -> None:
+    def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
         """Write a page."""
         self._file.write(msgspec.json.encode(page_record(outcome)) + b"\n")
 
@@ -156,12 +190,13 @@ def check_target(target: str) -> None:
     UsageError
         If the suffix is none of those that can be written.
     """
-    if target != "-" and Path(target).suffix.lower() not in WRITERS:
-        raise UsageError(f"cannot tell the format of {target!r}", remedy=f"end it in {', '.join(WRITERS)}, or write -")
+    kinds = [".csv", ".xlsx", ".json", ".jsonl"]
+    if target != "-" and Path(target).suffix.lower() not in kinds:
+        raise UsageError(f"cannot tell the format of {target!r}", remedy=f"end it in {', '.join(kinds)}, or write -")
 
 
-def open_writer(target: str, run: RunInfo) -> ResultWriter:
-    """Open a result file by its suffix; ``-`` is CSV on standard output.
+def open_writer(target: str, run: RunInfo, wide: Sequence[FormColumns] = ()) -> ResultWriter:
+    """Open a result file by its suffix; ``-`` is CSV on standard output. Tables are wide where forms are given.
 
     Raises
     ------
@@ -171,6 +206,11 @@ def open_writer(target: str, run: RunInfo) -> ResultWriter:
         If the file cannot be written.
     """
     check_target(target)
-    if target == "-":
-        return CsvWriter(target, run)
-    return WRITERS[Path(target).suffix.lower()](target, run)
+    kind = ".csv" if target == "-" else Path(target).suffix.lower()
+    if kind == ".xlsx":
+        from digitscan.export.excel import ExcelWriter
+
+        return ExcelWriter(target, run, wide)
+    if kind == ".csv" and wide:
+        return WideCsvWriter(target, run, wide)
+    return WRITERS[kind](target, run)

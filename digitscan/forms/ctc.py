@@ -6,13 +6,14 @@ Graves, Fernandez, Gomez, Schmidhuber 2006 (ICML), sections 3 and 4; prefix sear
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import SIGNS
+from digitscan.forms.constraints import Automaton
 
 Real = NDArray[np.float64]
 
@@ -20,6 +21,8 @@ DIGITS = 10
 _TINY = 1e-30
 _NEGLIGIBLE = 1e-4
 """Answers below this start no new text: they would only widen the search."""
+_CONSTRAINED_BEAM = 60
+"""Texts kept where a rule decides: the best one that it allows may start badly."""
 
 
 def digits_alone(posteriors: NDArray[np.float32]) -> Real:
@@ -80,7 +83,9 @@ def log_probabilities(posteriors: Real, texts: Sequence[str]) -> list[float]:
     return [float(v) for v in log_scale + np.log(np.maximum(last, _TINY))]
 
 
-def likeliest_texts(posteriors: Real, count: int = 6, beam: int = 12) -> list[tuple[str, float]]:
+def likeliest_texts(
+    posteriors: Real, count: int = 6, beam: int = 12, automaton: Automaton | None = None
+) -> list[tuple[str, float]]:
     """The likeliest texts of digits and their log probabilities, best first.
 
     Parameters
@@ -91,7 +96,12 @@ def likeliest_texts(posteriors: Real, count: int = 6, beam: int = 12) -> list[tu
         Most texts to give.
     beam : int
         Texts kept at each step; a rare text that starts badly may be lost.
+    automaton : Automaton, optional
+        Only texts that it accepts are given.
     """
+    if automaton is not None:
+        beam = max(beam, _CONSTRAINED_BEAM)
+    states: dict[str, Hashable] = {"": automaton.start if automaton is not None else None}
     # For each text so far: the probability that it ends in a blank, and that it ends in its last digit.
     kept: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}
     log_scale = 0.0
@@ -108,13 +118,18 @@ def likeliest_texts(posteriors: Real, count: int = 6, beam: int = 12) -> list[tu
             for digit in digits:
                 share = float(row[digit + 1])
                 repeats = bool(text) and text[-1] == str(digit)
+                if automaton is not None and text + str(digit) not in states:
+                    states[text + str(digit)] = automaton.step(states[text], digit)
+                if automaton is not None and states[text + str(digit)] is None:
+                    continue
                 ends_digit[text + str(digit)] += (in_blank if repeats else whole) * share
         texts = ends_blank.keys() | ends_digit.keys()
         ranked = sorted(texts, key=lambda t: (-(ends_blank[t] + ends_digit[t]), t))[:beam]
         total = sum(ends_blank[t] + ends_digit[t] for t in ranked) or 1.0
         log_scale += float(np.log(total))
         kept = {t: (ends_blank[t] / total, ends_digit[t] / total) for t in ranked}
-    return [(text, log_scale + float(np.log(max(sum(p), _TINY)))) for text, p in list(kept.items())[:count]]
+    ends = [item for item in kept.items() if automaton is None or automaton.accepts(states[item[0]])]
+    return [(text, log_scale + float(np.log(max(sum(p), _TINY)))) for text, p in ends[:count]]
 
 
 def align(posteriors: Real, text: str) -> list[tuple[int, int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -10,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
+from digitscan.forms.constraints import Automaton
 
 REJECT_COST_PAGE = 1.9
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
 REJECT_COST_NUMBER = 4.5
 """The same where the whole string is known to be one number."""
 _FLOOR = 1e-5
+_CONSTRAINED_BEAM = 600
+"""Paths kept at a node where a rule decides: every sum of a check digit wants its own."""
 
 
 class Costs(NamedTuple):
@@ -144,8 +148,13 @@ class ScoredLattice:
         for index, edge in enumerate(edges):
             self._ending[edge.stop].append(index)
 
-    def best(self, count: int = 4) -> list[Path]:
-        """The best paths with distinct texts, best first, at most `count`: n-best by keeping several paths a node."""
+    def best(self, count: int = 4, automaton: Automaton | None = None) -> list[Path]:
+        """The best paths with distinct texts, best first, at most `count`: n-best by keeping several paths a node.
+
+        With an automaton, only texts that it accepts; any digit may then stand for any segment.
+        """
+        if automaton is not None:
+            return self._best_allowed(count, automaton)
         choices = _choices(self.edges, self.scores)
         # A kept path: its score, its text, the segment it ends with, and the path before; shared, never copied.
         kept: list[list[_Step]] = [[] for _ in range(self.pieces + 1)]
@@ -161,6 +170,36 @@ class ScoredLattice:
                             rivals[text] = (total, text, (index, digit), previous)
             kept[node] = sorted(rivals.values(), key=lambda r: -r[0])[:count]
         return [self._path(entry) for entry in kept[self.pieces]]
+
+    def _best_allowed(self, count: int, automaton: Automaton) -> list[Path]:
+        """`best` over pairs of a node and a state of the automaton (a product of the two)."""
+        rows = self.scores.tolist()
+        # Each kept path carries the automaton's state; of each state the best few are kept.
+        kept: list[list[tuple[Hashable, _Step]]] = [[] for _ in range(self.pieces + 1)]
+        kept[0] = [(automaton.start, (0.0, "", None, None))]
+        for node in range(1, self.pieces + 1):
+            rivals: dict[str, tuple[Hashable, _Step]] = {}
+            for index in self._ending[node]:
+                worth = rows[index]
+                for state, previous in kept[self.edges[index].start]:
+                    for digit in (None, *range(NOT_A_DIGIT)):
+                        after = state if digit is None else automaton.step(state, digit)
+                        if after is None:
+                            continue
+                        total = previous[0] + worth[NOT_A_DIGIT if digit is None else digit]
+                        text = previous[1] + ("" if digit is None else str(digit))
+                        if text not in rivals or total > rivals[text][1][0]:
+                            rivals[text] = (after, (total, text, (index, digit), previous))
+            ranked = sorted(rivals.values(), key=lambda r: -r[1][0])
+            seen: Counter[Hashable] = Counter()
+            own = []
+            for entry in ranked:
+                seen[entry[0]] += 1
+                if seen[entry[0]] <= count:
+                    own.append(entry)
+            kept[node] = own[:_CONSTRAINED_BEAM]
+        ends = [entry for state, entry in kept[self.pieces] if automaton.accepts(state)]
+        return [self._path(entry) for entry in ends[:count]]
 
     def _path(self, entry: _Step) -> Path:
         symbols = []

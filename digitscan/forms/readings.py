@@ -10,6 +10,7 @@ import numpy as np
 from digitscan.core.config import DecodeConfig
 from digitscan.core.geometry import union
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
+from digitscan.forms.constraints import Automaton
 from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities, spell_signs
 from digitscan.forms.decode import (
     REJECT_COST_NUMBER,
@@ -76,10 +77,15 @@ class WholeLine:
     views: tuple[Posteriors, ...]
     region: Box
 
-    def log_probabilities(self, texts: Sequence[str]) -> dict[str, float]:
-        """Mean log probability, over all views, of some texts and of the likeliest ones of each view."""
+    def log_probabilities(self, texts: Sequence[str], automaton: Automaton | None = None) -> dict[str, float]:
+        """Mean log probability, over all views, of some texts and of the likeliest ones of each view.
+
+        With an automaton, the likeliest ones that it accepts come too.
+        """
         answers = [digits_alone(view) for view in self.views]
         own = [text for answer in answers for text, _ in _near(likeliest_texts(answer, _RIVALS))]
+        if automaton is not None:
+            own += [text for answer in answers for text, _ in likeliest_texts(answer, _RIVALS, automaton=automaton)]
         asked = list(dict.fromkeys([*texts, *own]))
         logs = np.mean([log_probabilities(answer, asked) for answer in answers], axis=0)
         return dict(zip(asked, logs.tolist(), strict=True))
@@ -244,7 +250,7 @@ def read_string(
                 tuple(digits),
                 confidence,
                 alternatives,
-                _reason(digits),
+                unsure(digits),
                 maybe_word=not whole and _like_letters(digits),
                 written="" if marked else text,
             )
@@ -254,7 +260,10 @@ def read_string(
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A text that one of the readers brought: the evidence of both in log units, and its path where there is one."""
+    """A text that one of the readers brought: the evidence of both in log units, and its path where there is one.
+
+    Where there is no line, the lattice's word counts for both.
+    """
 
     text: str
     lattice: float
@@ -273,14 +282,16 @@ def rank_texts(
     pieces: int,
     height: float,
     reject_cost: float,
-    line: WholeLine,
+    line: WholeLine | None,
     *,
     whole: bool = True,
+    automaton: Automaton | None = None,
 ) -> list[Rival]:
     """All texts that either reader brings, by the evidence of both, best first; none where it is no number.
 
     The lattice sees each digit large and by itself; the line sees all of them at once and needs no cuts. What one of
-    them overlooks the other one scores low but does not rule out. Parameters as of `read_string`.
+    them overlooks the other one scores low but does not rule out. Parameters as of `read_string`; without a line the
+    lattice stands alone. With an automaton, the best texts that it accepts are brought too, however far behind.
     """
     lattice = ScoredLattice(edges, posteriors, pieces, height, reject_cost)
     paths = lattice.best(_RIVALS)
@@ -288,8 +299,13 @@ def rank_texts(
         return []
     best = paths[0].score if paths else 0.0
     by_text = {p.text: p for p in paths if p.score > best - _FAR_BEHIND}
+    if automaton is not None:
+        by_text = {p.text: p for p in lattice.best(_RIVALS, automaton)} | by_text
+    if line is None:
+        rivals = [Rival(text, path.score, path.score, path) for text, path in by_text.items() if text]
+        return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
     rivals = []
-    for text, log in line.log_probabilities(list(by_text)).items():
+    for text, log in line.log_probabilities(list(by_text), automaton).items():
         if text:
             path = by_text.get(text) or lattice.best_for(text)
             rivals.append(Rival(text, path.score if path is not None else best - _NO_PATH_COST, log, path))
@@ -309,10 +325,7 @@ def _read_together(
     weights = np.exp(evidence - evidence[0])
     weights /= weights.sum()
     best = rivals[0]
-    if best.path is not None:
-        digits = [_digit(edges[s.edge], posteriors[s.edge], s) for s in best.path.symbols if s.digit is not None]
-    else:
-        digits = line.digits(best.text)
+    digits = digits_of(best, edges, posteriors, line)
     alternatives = tuple(
         Alternative(rival.text, float(weight))
         for rival, weight in list(zip(rivals, weights, strict=True))[1 : config.alternatives + 1]
@@ -324,10 +337,17 @@ def _read_together(
         tuple(digits),
         float(weights[0]),
         alternatives,
-        _reason(digits),
+        unsure(digits),
         maybe_word=not whole and _like_letters(digits),
         written=line.written(best.text),
     )
+
+
+def digits_of(rival: Rival, edges: Sequence[Edge], posteriors: Posteriors, line: WholeLine | None) -> list[ReadDigit]:
+    """The digits of a text with their boxes: from its path, or from the line where the lattice has none."""
+    if rival.path is not None:
+        return [_digit(edges[s.edge], posteriors[s.edge], s) for s in rival.path.symbols if s.digit is not None]
+    return line.digits(rival.text) if line is not None else []
 
 
 def _no_number(digits: Sequence[ReadDigit], confidence: float, config: DecodeConfig) -> bool:
@@ -348,7 +368,7 @@ def _like_letters(digits: Sequence[ReadDigit]) -> bool:
     return min(heights) < 0.82 * max(heights)
 
 
-def _reason(digits: Sequence[ReadDigit]) -> str:
+def unsure(digits: Sequence[ReadDigit]) -> str:
     """Which digit to look at first, for a reading that is marked for review."""
     place, worst = min(enumerate(digits, 1), key=lambda item: item[1].confidence)
     if worst.confidence >= 0.9:

@@ -82,8 +82,8 @@ class StringLattice:
     marked: bool = False
 
 
-def _paste(parts: list[tuple[Box, Ink]]) -> tuple[Box, Ink]:
-    """One ink from several."""
+def paste_inks(parts: list[tuple[Box, Ink]]) -> tuple[Box, Ink]:
+    """One ink from several, each with its box."""
     if len(parts) == 1:
         return parts[0]
     box = union(part for part, _ in parts)
@@ -106,7 +106,7 @@ def string_slant(parts: list[tuple[Box, Ink]]) -> float:
 
     The slant at which upright strokes stand most upright: the sheared ink's columns are sharpest.
     """
-    _, canvas = _paste(parts)
+    _, canvas = paste_inks(parts)
     height, width = canvas.shape
     if height < 10:
         return 0.0
@@ -137,7 +137,7 @@ def _merge_overlapping(parts: list[tuple[Box, Ink]], height: float) -> list[tupl
             narrow = min(last.width, box.width)
             both_tall = min(last.height, box.height) > 0.62 * height
             if overlap > 0.5 * narrow and not both_tall and max(last.right, box.right) - last.x < 1.5 * height:
-                merged[-1] = _paste([(last, last_ink), (box, ink)])
+                merged[-1] = paste_inks([(last, last_ink), (box, ink)])
                 continue
         merged.append((box, ink))
     return merged
@@ -157,7 +157,7 @@ def _parts(string: StringMarks, found: Components, ink: Ink) -> _Parts:
     parts = [_cut_component(found, ink, index) for index in string.characters]
     height = string.height
     marks = [_cut_component(found, ink, index) for index in string.marks]
-    all_ink = _paste([*parts, *marks])
+    all_ink = paste_inks([*parts, *marks])
     # Bits as high as a third of the digits, or lying over one, may be a digit's own; points are not.
     bits = [(box, bit) for box, bit in marks if max(box.height, box.width) - 2 > 0.3 * height]
     parts = _merge_overlapping(parts + bits, height)
@@ -251,7 +251,7 @@ def _lattice(string: StringMarks, pieces: list[Piece], parts: _Parts, string_ind
         for stop in range(start + 1, min(start + MAX_JOINED, len(pieces)) + 1):
             if stop - start > 1 and not _may_join(pieces, start, stop, string.height):
                 continue
-            box, joined = _paste([(p.box, p.ink) for p in pieces[start:stop]])
+            box, joined = paste_inks([(p.box, p.ink) for p in pieces[start:stop]])
             if int(joined.max()) > 0:
                 candidates.append(Candidate(box, joined, string_index, (start, stop)))
     marked = bool(string.marks) or any(_is_small(box, string.height) for box, _ in parts.parts)
@@ -263,6 +263,6 @@ def whole_lattice(string: StringMarks, found: Components, ink: Ink) -> StringLat
     largest = max(int(found.areas[index]) for index in string.characters)
     # Bits of a broken digit are its own; specks far smaller than it are not.
     own = [i for i in (*string.characters, *string.marks) if found.areas[i] >= 0.08 * largest]
-    box, joined = _paste([_cut_component(found, ink, index) for index in own])
+    box, joined = paste_inks([_cut_component(found, ink, index) for index in own])
     piece = Piece(box, joined, cut_before=False, small=False)
     return StringLattice(box, float(box.height), [piece], [Candidate(box, joined, 0, (0, 1))], (box, joined))

@@ -1,0 +1,150 @@
+"""Work on templates themselves: drafted from a blank or from filled pages, checked on a page, printed."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from digitscan.core.config import Config
+from digitscan.core.errors import UsageError
+from digitscan.core.template import MM_PER_INCH, Template
+from digitscan.core.types import GrayImage, RasterPage
+from digitscan.export.atomic import write_whole
+from digitscan.filling import FormSet
+from digitscan.forms.draft import DraftZone, draft_toml, draft_zones
+from digitscan.forms.render import draw_form, draw_zones
+from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.register import best_fit, describe_blank
+from digitscan.ingest.pages import list_pages, load_page
+
+_COLORS = {"boxes": (200, 90, 0), "comb": (160, 0, 160), "free": (0, 130, 0), "mark": (0, 60, 220)}
+_MOST_FILLED = 31
+"""Filled pages that a blank is made of, at the most."""
+
+
+def _png(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def _load_all(path: Path, config: Config) -> list[RasterPage]:
+    return [load_page(ref, config.ingest) for ref in list_pages(str(path), config.ingest)]
+
+
+def blank_from_filled(pages: Sequence[GrayImage]) -> GrayImage:
+    """The form that filled pages share: each laid on the first one, and of every pixel the middle value.
+
+    Raises
+    ------
+    UsageError
+        If fewer than three pages can be laid on the first.
+    """
+    first = describe_blank(pages[0])
+    laid = [pages[0]]
+    for page in pages[1:_MOST_FILLED]:
+        fit = best_fit(page, [first])
+        if fit is not None:
+            laid.append(fit[1].image)
+    if len(laid) < 3:
+        raise UsageError(
+            f"{len(laid)} of {len(pages)} pages are of the same form",
+            remedy="give the blank, or at least three filled pages",
+        )
+    # What is written stands elsewhere on each page; of an even number the lighter middle one is paper.
+    return np.asarray(np.percentile(np.stack(laid), 55, axis=0, method="higher"), np.uint8)
+
+
+def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> list[DraftZone]:
+    """Draft the template of a form, and write it with a picture of its zones.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        The blank; or several filled pages, of which a blank is made and written beside the template.
+    out : Path
+        The template. The blank is named relative to it.
+    dpi : float, optional
+        Resolution where the file does not say.
+
+    Raises
+    ------
+    UsageError, IngestError
+        If the pages cannot be read or do not belong together.
+    """
+    config = Config()
+    if len(sources) == 1:
+        pages = _load_all(sources[0], config)
+        blank = sources[0]
+    else:
+        filled = [page for source in sources for page in _load_all(source, config)]
+        image = blank_from_filled([page.image for page in filled])
+        pages = [RasterPage(filled[0].ref, image, filled[0].dpi)]
+        blank = out.with_suffix(".blank.png")
+        write_whole(blank, _png(image))
+    known = dpi or pages[0].dpi
+    resolution = known or max(pages[0].image.shape) / 297.0 * MM_PER_INCH  # as if it were A4
+    zones = [draft_zones(binarize(soft_ink(page.image))[0], resolution) for page in pages]
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", out.stem) or "form"
+    relative = _relative(blank, out.parent)
+    shape = pages[0].image.shape
+    text = draft_toml(name, relative, zones, resolution, (shape[1], shape[0]), known_dpi=bool(known))
+    write_whole(out, text.encode())
+    canvas = cv2.cvtColor(pages[0].image, cv2.COLOR_GRAY2BGR)
+    for zone in zones[0]:
+        color = _COLORS.get(zone.kind, (90, 90, 90))
+        x, y, w, h = zone.box
+        cv2.rectangle(canvas, (x, y), (x + w, y + h), color, max(2, round(resolution / 75)))
+        label = f"{zone.kind} {zone.rows}x{zone.columns}" if zone.kind == "grid" else f"{zone.kind} {zone.columns}"
+        cv2.putText(canvas, label, (x, y - 6), cv2.FONT_HERSHEY_SIMPLEX, resolution / 300, color, 2, cv2.LINE_AA)
+    write_whole(out.with_suffix(".zones.png"), _png(canvas))
+    return [zone for page in zones for zone in page]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def zone_pictures(template: Template, page: Path | None = None) -> Iterator[tuple[bytes, float | None]]:
+    """Pictures (PNG) of a form's pages with the zones drawn in, and how well a filled page lies on the form.
+
+    Raises
+    ------
+    UsageError
+        If the page is none of this form's.
+    """
+    config = Config()
+    forms = FormSet([template], config)
+    if page is None:
+        for form in forms.pages:
+            yield _png(draw_zones(form.blank.image, form.cells)), None
+        return
+    for raster in _load_all(page, config):
+        fit = best_fit(raster.image, [form.blank for form in forms.pages])
+        if fit is None:
+            raise UsageError(f"{page} is no page of {template.form.name}", remedy="check the scan and the template")
+        number, laid = fit
+        yield _png(draw_zones(laid.image, forms.pages[number].cells)), laid.registration.quality
+
+
+def printed_form(template: Template, suffix: str, dpi: int) -> bytes:
+    """A form as PDF, or its first page as PNG.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is neither, or the form has a blank of its own.
+    """
+    if suffix == ".png":
+        return _png(draw_form(template, 1, dpi))
+    if suffix != ".pdf":
+        raise UsageError(f"cannot print as {suffix or 'a file without suffix'}", remedy="end the name in .pdf or .png")
+    pages = [Image.fromarray(draw_form(template, page, dpi)) for page in range(1, template.form.pages + 1)]
+    out = io.BytesIO()
+    pages[0].save(out, "PDF", resolution=dpi, save_all=True, append_images=pages[1:], title=template.form.title)
+    return out.getvalue()

@@ -1,0 +1,119 @@
+"""Wide tables: a row a filled form, a column a field, as whoever owns the form wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from digitscan.core.types import FieldReading, PageFailure, PageOutcome, State
+
+LEADING = ("file", "page", "form", "review", "reason")
+"""Columns before the fields."""
+
+
+@dataclass(slots=True)
+class FilledForm:
+    """The pages of one filled form, gathered.
+
+    Attributes
+    ----------
+    file : str
+        The first page's.
+    page : int
+        The first page's number in its file, 1-based.
+    form : str
+        The template's name; empty for a page that fits none.
+    pages : set of int
+        Pages of the form that were found, 1-based.
+    readings : dict of str to FieldReading
+    reasons : list of str
+        Why a person should look, beyond single fields.
+    """
+
+    file: str
+    page: int
+    form: str
+    pages: set[int] = field(default_factory=set)
+    readings: dict[str, FieldReading] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FormColumns:
+    """What a wide table has to know of a form: its name, its number of pages, and its values in order."""
+
+    name: str
+    pages: int
+    columns: tuple[str, ...]
+
+
+class Gatherer:
+    """Joins the pages of forms with several pages, in whatever order they come.
+
+    A page that is there already begins the next form of its kind; pages follow each other closely in a batch, so only
+    one form of each kind is open at a time.
+    """
+
+    def __init__(self, forms: Sequence[FormColumns]) -> None:
+        self._forms = {form.name: form for form in forms}
+        self._open: dict[str, FilledForm] = {}
+
+    def add(self, outcome: PageOutcome) -> list[FilledForm]:
+        """Take a page; gives the forms that are complete with it."""
+        ref = outcome.ref
+        if isinstance(outcome, PageFailure):
+            why = f"{outcome.stage}: {outcome.message}" + (f"; {outcome.remedy}" if outcome.remedy else "")
+            return [FilledForm(ref.path, ref.page_number, "", reasons=[why])]
+        match = outcome.form
+        if match is None:
+            return []
+        done = []
+        current = self._open.get(match.name)
+        if current is not None and match.page in current.pages:
+            done.append(self._open.pop(match.name))
+            current = None
+        if current is None:
+            current = self._open[match.name] = FilledForm(ref.path, ref.page_number, match.name)
+        current.pages.add(match.page)
+        current.readings |= {reading.name: reading for reading in outcome.readings}
+        if len(current.pages) == self._forms[match.name].pages:
+            done.append(self._open.pop(match.name))
+        return [self._closed(form) for form in done]
+
+    def rest(self) -> list[FilledForm]:
+        """Forms whose pages did not all come."""
+        left = [self._closed(form) for form in self._open.values()]
+        self._open.clear()
+        return left
+
+    def _closed(self, form: FilledForm) -> FilledForm:
+        missing = sorted(set(range(1, self._forms[form.form].pages + 1)) - form.pages)
+        if missing:
+            form.reasons.append(f"page {', '.join(map(str, missing))} missing")
+        return form
+
+
+def header(forms: Sequence[FormColumns]) -> list[str]:
+    """Column names: those of all forms, one after the other, each value with its confidence and its state."""
+    names = [name for form in forms for name in form.columns]
+    return [
+        *LEADING,
+        *(column for name in dict.fromkeys(names) for column in (name, f"{name}_confidence", f"{name}_state")),
+    ]
+
+
+def row(form: FilledForm, forms: Sequence[FormColumns]) -> list[str]:
+    """One filled form as cells of text, in the order of `header`."""
+    own = next((f for f in forms if f.name == form.form), None)
+    reviewed = [f"{name}: {r.reason or 'unsure'}" for name, r in form.readings.items() if r.review]
+    reasons = [*form.reasons, *reviewed]
+    cells = [form.file, str(form.page), form.form, "true" if reasons else "false", "; ".join(reasons)]
+    for name in dict.fromkeys(name for f in forms for name in f.columns):
+        reading = form.readings.get(name)
+        if reading is not None:
+            cells += [reading.value or reading.text, f"{reading.confidence:.4f}", reading.state.value]
+        elif own is not None and name in own.columns:
+            cells += ["", "", State.MISSING.value]
+        else:
+            cells += ["", "", ""]
+    return cells

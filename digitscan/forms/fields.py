@@ -1,0 +1,192 @@
+"""One field of a form: its readings under its rules, and what is said when a rule and the ink disagree.
+
+Nothing is repaired in silence. A writer breaks a form's rule now and then, and so a text that breaks one stays
+possible: it counts `BREAKS` times what it would count otherwise. Where it still is the likeliest, the field is
+``invalid``, for a person to see; where another one wins, the reading names the rule that decided, keeps the raw
+reading, and says by how much the ink was for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from digitscan.core.config import DecodeConfig
+from digitscan.core.template import Locale, Rules
+from digitscan.core.types import Alternative, Posteriors
+from digitscan.forms.constraints import Constraint, allows
+from digitscan.forms.decode import REJECT_COST_NUMBER, Edge
+from digitscan.forms.readings import ReadDigit, WholeLine, digits_of, rank_texts, unsure
+
+BREAKS = 0.01
+"""How often a text on paper breaks its field's rules: slips of the pen, copied wrong."""
+_KEPT = 12
+"""Texts of a field that the rules across fields may choose from."""
+_NEGLIGIBLE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A text that a field may hold, and its probability; `breaks` names the rules that it breaks."""
+
+    text: str
+    probability: float
+    breaks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldText:
+    """What stands in a field.
+
+    Attributes
+    ----------
+    guesses : tuple of Guess
+        Most probable first, the first one is the reading.
+    raw : str
+        What the ink alone says.
+    overridden : float
+        Log units by which the ink was for `raw` rather than for the reading; 0 where both are the same.
+    decided_by : tuple of str
+        Rules that `raw` breaks, where another text was taken.
+    digits : tuple of ReadDigit
+        Of the reading.
+    written : str
+        The raw reading with its points and signs.
+    """
+
+    guesses: tuple[Guess, ...]
+    raw: str
+    overridden: float
+    decided_by: tuple[str, ...]
+    digits: tuple[ReadDigit, ...]
+    written: str
+
+    @property
+    def best(self) -> Guess:
+        """The reading."""
+        return self.guesses[0]
+
+    def alternatives(self, count: int) -> tuple[Alternative, ...]:
+        """Rivals of the reading."""
+        rest = [g for g in self.guesses[1:] if g.probability > 1e-4]
+        return tuple(Alternative(g.text, g.probability) for g in rest[:count])
+
+
+def read_field(
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    pieces: int,
+    height: float,
+    line: WholeLine | None,
+    constraint: Constraint | None,
+) -> FieldText | None:
+    """Read a lattice that is ONE field.
+
+    Parameters
+    ----------
+    edges : sequence of Edge
+    posteriors : (len(edges), 11) float32
+    pieces : int
+    height : float
+        Typical height of its digits in pixels.
+    line : WholeLine, optional
+        What the reader of whole lines says of it.
+    constraint : Constraint, optional
+        The field's rules.
+
+    Returns
+    -------
+    FieldText or None
+        None where nothing in it could be a digit.
+    """
+    automaton = constraint.whole if constraint is not None else None
+    rivals = rank_texts(edges, posteriors, pieces, height, REJECT_COST_NUMBER, line, automaton=automaton)
+    if not rivals:
+        return None
+    evidence = np.array([rival.evidence for rival in rivals])
+    allowed = np.array([automaton is None or allows(automaton, rival.text) for rival in rivals])
+    weights = np.exp(evidence - evidence.max()) * np.where(allowed, 1.0, BREAKS)
+    weights /= weights.sum()
+    order = np.argsort(-weights, kind="stable")
+    raw, best = rivals[0], rivals[int(order[0])]
+    digits = digits_of(best, edges, posteriors, line)
+    if line is None and len(rivals) and allowed[order[0]] and best is raw:
+        # Alone, the lattice knows how sure each digit is; its paths say only how sure the parting is.
+        weights = weights * float(np.prod([d.confidence for d in digits])) if digits else weights
+    guesses = tuple(
+        Guess(
+            rivals[k].text,
+            float(weights[k]),
+            () if allowed[k] or constraint is None else tuple(constraint.broken(rivals[k].text)),
+        )
+        for k in (int(place) for place in order[:_KEPT])
+        if weights[k] > _NEGLIGIBLE
+    )
+    overridden = best is not raw
+    return FieldText(
+        guesses=guesses,
+        raw=raw.text,
+        overridden=float(raw.evidence - best.evidence) if overridden else 0.0,
+        decided_by=tuple(constraint.broken(raw.text)) if overridden and constraint is not None else (),
+        digits=tuple(digits),
+        written=line.written(raw.text) if line is not None else raw.text,
+    )
+
+
+def reason_of(text: FieldText, config: DecodeConfig) -> tuple[bool, str]:
+    """Whether a person should look at a field, and why; a rule that decided is always named."""
+    best = text.best
+    if best.breaks:
+        return True, f"breaks {' and '.join(best.breaks)}"
+    if text.decided_by:
+        why = f"{' and '.join(text.decided_by)} decided: the ink says {text.raw} (by {text.overridden:.1f})"
+        return best.probability < config.review_below, why
+    review = best.probability < config.review_below
+    return review, unsure(text.digits) if review and text.digits else ""
+
+
+_SEPARATORS: dict[Locale, tuple[str, str]] = {
+    "en": (".", ","),
+    "de": (",", "."),
+    "fr": (",", " "),
+    "ch": (".", "'"),
+}
+
+
+def value_of(text: str, written: str, rules: Rules) -> str:
+    """The number that a text means by its field's declaration; empty where the field declares no decimals.
+
+    Boxes hold their decimals by place. On a free line with a locale the written point decides: ``1.234,5`` is
+    1234.50 in German; without one, or where it stands elsewhere than declared, the places count.
+
+    Parameters
+    ----------
+    text : str
+        Digits.
+    written : str
+        The same digits with their points and signs; empty where they were not read.
+    rules : Rules
+    """
+    if rules.decimals is None or not text:
+        return ""
+    decimals = rules.decimals
+    if rules.locale and "".join(c for c in written if c.isdigit()) == text:
+        point, _ = _SEPARATORS[rules.locale]
+        bare = written.rstrip("-=/* ")
+        last = max(bare.rfind("."), bare.rfind(","))
+        after = sum(c.isdigit() for c in bare[last + 1 :]) if last >= 0 else 0
+        if last < 0 or (bare[last] != point and after == 3) or (after == 0):
+            return _with_point(text + "0" * decimals, decimals)  # an amount without cents: 25.441.-
+        if after <= decimals:
+            return _with_point(text + "0" * (decimals - after), decimals)
+    return _with_point(text, decimals)
+
+
+def _with_point(text: str, decimals: int) -> str:
+    if not decimals:
+        return text.lstrip("0") or "0"
+    padded = text.rjust(decimals + 1, "0")
+    whole = padded[:-decimals].lstrip("0") or "0"
+    return f"{whole}.{padded[-decimals:]}"

@@ -1,0 +1,204 @@
+"""Templates as pictures: a good form to print, and zones drawn over a page to check them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from digitscan.core.errors import UsageError
+from digitscan.core.template import (
+    MARK_FAMILY,
+    MM_PER_INCH,
+    FieldSpec,
+    GridSpec,
+    Template,
+    Zone,
+    cell_name,
+    corner_mark,
+)
+from digitscan.core.types import GrayImage
+
+MARK_MM = 8.0
+"""Side of a corner mark."""
+MARK_MARGIN_MM = 6.0
+"""Paper between a corner mark and the page's edge: printers leave a margin."""
+_LINE_MM = 0.25
+_LABEL_MM = 2.8
+"""Height of the letters that name a field."""
+_TITLE_MM = 5.0
+_GREY = 90
+"""Tone of boxes and combs: dark enough for a fax, paler than a pen."""
+_COLORS = {"boxes": (200, 90, 0), "comb": (160, 0, 160), "free": (0, 130, 0), "mark": (0, 60, 220)}
+_OTHER_COLOR = (90, 90, 90)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of a page that holds one value.
+
+    Attributes
+    ----------
+    name : str
+    row, column : int or None
+        1-based, in a grid.
+    box : (float, float, float, float)
+        Left, top, width, height in pixels of the blank.
+    zone : Zone
+        Its description.
+    """
+
+    name: str
+    row: int | None
+    column: int | None
+    box: tuple[float, float, float, float]
+    zone: Zone
+
+
+def cells_of(zone: FieldSpec | GridSpec, box: tuple[float, float, float, float]) -> list[Cell]:
+    """The values of a zone that lies at `box`: the field itself, or a grid's cells row by row."""
+    if isinstance(zone, FieldSpec):
+        return [Cell(zone.name, None, None, box, zone)]
+    x, y, w, h = box
+    wide, high = w / zone.column_count, h / zone.row_count
+    return [
+        Cell(cell_name(zone, r + 1, c + 1), r + 1, c + 1, (x + c * wide, y + r * high, wide, high), zone)
+        for r in range(zone.row_count)
+        for c in range(zone.column_count)
+    ]
+
+
+class _Sheet:
+    """A page that is drawn on in millimetres."""
+
+    def __init__(self, size: tuple[float, float], dpi: float) -> None:
+        self._scale = dpi / MM_PER_INCH
+        self.picture = Image.new("L", (round(size[0] * self._scale), round(size[1] * self._scale)), 255)
+        self._pen = ImageDraw.Draw(self.picture)
+        self._line = max(1, round(_LINE_MM * self._scale))
+
+    def _px(self, *millimetres: float) -> list[int]:
+        return [round(v * self._scale) for v in millimetres]
+
+    def text(self, x: float, y: float, height: float, text: str) -> None:
+        """A line of text whose letters are `height` high, its lower left corner at x, y."""
+        font = ImageFont.load_default(max(6, round(height * self._scale)))
+        left, foot = self._px(x, y)
+        self._pen.text((left, foot), text, fill=0, font=font, anchor="ld")
+
+    def lines(self, x: float, y: float, w: float, h: float, columns: int, rows: int, *, tooth: float = 0.0) -> None:
+        """A box parted into like cells; with a `tooth` from 0 to 1, a comb whose teeth start so far down."""
+        left, top, right, bottom = self._px(x, y, x + w, y + h)
+        start = top + round(tooth * (bottom - top))
+        for k in range(columns + 1):
+            at = left + round(k * (right - left) / columns)
+            self._pen.line((at, start, at, bottom), fill=_GREY, width=self._line)
+        for k in range(rows + 1):
+            at = top + round(k * (bottom - top) / rows)
+            if not tooth or k == rows:
+                self._pen.line((left, at, right, at), fill=_GREY, width=self._line)
+
+    def underline(self, x: float, y: float, w: float, h: float) -> None:
+        """A line to write on."""
+        left, right, bottom = self._px(x, x + w, y + h)
+        self._pen.line((left, bottom, right, bottom), fill=_GREY, width=self._line)
+
+    def mark(self, x: float, y: float, number: int) -> None:
+        """A corner mark, its upper left corner at x, y."""
+        left, top, side = self._px(x, y, MARK_MM)
+        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, MARK_FAMILY))
+        self.picture.paste(Image.fromarray(cv2.aruco.generateImageMarker(dictionary, number, side)), (left, top))
+
+
+def draw_form(template: Template, page: int, dpi: float) -> GrayImage:
+    """Draw a page of a form from its template alone: boxes, combs, lines, labels, corner marks that name the page.
+
+    Parameters
+    ----------
+    template : Template
+        With a size in millimetres, and without a blank of its own.
+    page : int
+        1-based.
+    dpi : float
+
+    Returns
+    -------
+    (H, W) uint8
+        Paper is white.
+
+    Raises
+    ------
+    UsageError
+        If the form has a blank of its own.
+    """
+    size = template.form.size
+    if size is None or template.form.blank:
+        raise UsageError(
+            f"form {template.form.name} has a blank of its own", remedy=f"print {template.form.blank}, or leave it out"
+        )
+    sheet = _Sheet(size, dpi)
+    near, right, low = MARK_MARGIN_MM, size[0] - MARK_MARGIN_MM - MARK_MM, size[1] - MARK_MARGIN_MM - MARK_MM
+    for corner, (x, y) in enumerate([(near, near), (right, near), (right, low), (near, low)]):
+        sheet.mark(x, y, corner_mark(page, corner))
+    title = template.form.title or template.form.name
+    sheet.text(MARK_MARGIN_MM + MARK_MM + 6, MARK_MARGIN_MM + MARK_MM, _TITLE_MM, title)
+    if template.form.pages > 1:
+        sheet.text(size[0] - 55, MARK_MARGIN_MM + MARK_MM, _LABEL_MM, f"page {page} of {template.form.pages}")
+    for zone in template.zones(page):
+        _draw_zone(sheet, zone)
+    return np.asarray(sheet.picture, np.uint8)
+
+
+def _draw_zone(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
+    assert zone.box is not None  # a form without blank has no frames
+    x, y, w, h = zone.box
+    label = zone.name.replace("_", " ")
+    if isinstance(zone, GridSpec):
+        sheet.text(x, y - _LABEL_MM - 2.2, _LABEL_MM, label)
+        for k, name in enumerate(zone.column_names):
+            sheet.text(x + k * w / zone.column_count + 0.8, y - 0.8, 0.85 * _LABEL_MM, name.replace("_", " "))
+        for k in range(zone.row_count):
+            name = zone.rows[k] if isinstance(zone.rows, tuple) else str(k + 1)
+            sheet.text(x - 1.1 - 0.62 * _LABEL_MM * len(name), y + (k + 0.8) * h / zone.row_count, _LABEL_MM, name)
+        sheet.lines(x, y, w, h, zone.column_count * zone.places, zone.row_count)
+        return
+    sheet.text(x, y - 0.8, _LABEL_MM, label)
+    if zone.kind in ("boxes", "mark"):
+        sheet.lines(x, y, w, h, zone.places, 1)
+    elif zone.kind == "comb":
+        sheet.lines(x, y, w, h, zone.places, 1, tooth=0.7)
+    else:
+        sheet.underline(x, y, w, h)
+
+
+def draw_zones(image: GrayImage, cells: Sequence[Cell]) -> np.ndarray:
+    """Draw the places of values over a page.
+
+    Parameters
+    ----------
+    image : (H, W) uint8
+        The blank, or a page laid on it.
+    cells : sequence of Cell
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        Blue, green, red.
+    """
+    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    thick = max(1, round(max(image.shape) / 1200))
+    for cell in cells:
+        x, y, w, h = (round(v) for v in cell.box)
+        color = _COLORS.get(cell.zone.kind, _OTHER_COLOR)
+        cv2.rectangle(canvas, (x, y), (x + w, y + h), color, thick + 1)
+        if cell.zone.places > 1:
+            for k in range(1, cell.zone.places):
+                at = x + round(k * w / cell.zone.places)
+                cv2.line(canvas, (at, y), (at, y + h), color, thick)
+        if (cell.row or 1) == 1 and (cell.column or 1) == 1:
+            label = cell.zone.name
+            cv2.putText(canvas, label, (x, y - 3), cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thick, color, thick, cv2.LINE_AA)
+    return np.asarray(canvas, np.uint8)
