@@ -25,8 +25,8 @@ from digitscan.core.config import Config
 from digitscan.core.template import MM_PER_INCH
 from digitscan.filling import FormSet
 from digitscan.forms.draft import draft_zones
-from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.register import best_fit, point_to_source
+from digitscan.imaging.rules import print_mask
 from digitscan.stress import Forecast, Pen, Rng, fill, random_values, stress_pages
 from digitscan.training.drawing import trim, warp
 from digitscan.training.sources import load_mnist, tight
@@ -181,7 +181,7 @@ def draft() -> dict[str, Any]:
     result = {}
     forms = FormSet([FORMS / f"{name}.toml" for name in NAMES], Config())
     for form in forms.pages:
-        zones = draft_zones(binarize(soft_ink(form.blank.image))[0], form.dpi)
+        zones = draft_zones(print_mask(form.blank.image), form.dpi)
         hit, used = 0, set()
         truth = list(form.template.zones(form.page))
         for zone in truth:

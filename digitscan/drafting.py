@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from digitscan.core.config import Config
-from digitscan.core.errors import UsageError
+from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import GrayImage, RasterPage
 from digitscan.export.atomic import write_whole
@@ -21,7 +21,9 @@ from digitscan.filling import FormSet
 from digitscan.forms.draft import DraftZone, draft_toml, draft_zones
 from digitscan.forms.render import draw_form, draw_zones
 from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.register import best_fit, describe_blank
+from digitscan.imaging.rules import print_mask
 from digitscan.ingest.pages import list_pages, load_page
 
 _COLORS = {"boxes": (200, 90, 0), "comb": (160, 0, 160), "free": (0, 130, 0), "mark": (0, 60, 220)}
@@ -34,7 +36,10 @@ def _png(picture: np.ndarray) -> bytes:
 
 
 def _load_all(path: Path, config: Config) -> list[RasterPage]:
-    return [load_page(ref, config.ingest) for ref in list_pages(str(path), config.ingest)]
+    try:
+        return [load_page(ref, config.ingest) for ref in list_pages(str(path), config.ingest)]
+    except IngestError as error:
+        raise UsageError(f"{path}: {error.message}", remedy=error.remedy) from error
 
 
 def blank_from_filled(pages: Sequence[GrayImage]) -> GrayImage:
@@ -45,8 +50,9 @@ def blank_from_filled(pages: Sequence[GrayImage]) -> GrayImage:
     UsageError
         If fewer than three pages can be laid on the first.
     """
-    first = describe_blank(pages[0])
-    laid = [pages[0]]
+    straight = straightened(pages[0])
+    first = describe_blank(straight)
+    laid = [straight]
     for page in pages[1:_MOST_FILLED]:
         fit = best_fit(page, [first])
         if fit is not None:
@@ -56,8 +62,17 @@ def blank_from_filled(pages: Sequence[GrayImage]) -> GrayImage:
             f"{len(laid)} of {len(pages)} pages are of the same form",
             remedy="give the blank, or at least three filled pages",
         )
-    # What is written stands elsewhere on each page; of an even number the lighter middle one is paper.
-    return np.asarray(np.percentile(np.stack(laid), 55, axis=0, method="higher"), np.uint8)
+    # Print is dark on all pages, writing on a few: what three quarters of them show as paper is paper.
+    return np.asarray(np.percentile(np.stack(laid), 70, axis=0, method="higher"), np.uint8)
+
+
+def straightened(image: GrayImage) -> GrayImage:
+    """A scanned page turned so that its rows run level; the same picture where they do."""
+    skew = estimate_skew(binarize(soft_ink(image))[0])
+    if abs(skew) < NEGLIGIBLE_DEGREES:
+        return image
+    turned, _ = turn_ink(np.asarray(cv2.bitwise_not(image), np.uint8), skew)
+    return np.asarray(cv2.bitwise_not(turned), np.uint8)
 
 
 def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> list[DraftZone]:
@@ -66,7 +81,8 @@ def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> 
     Parameters
     ----------
     sources : sequence of Path
-        The blank; or several filled pages, of which a blank is made and written beside the template.
+        The blank; or several filled pages, of which a blank is made. What is made or straightened is written beside
+        the template.
     out : Path
         The template. The blank is named relative to it.
     dpi : float, optional
@@ -81,6 +97,11 @@ def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> 
     if len(sources) == 1:
         pages = _load_all(sources[0], config)
         blank = sources[0]
+        straight = straightened(pages[0].image)
+        if len(pages) == 1 and straight is not pages[0].image:
+            pages = [RasterPage(pages[0].ref, straight, pages[0].dpi)]
+            blank = out.with_suffix(".blank.png")
+            write_whole(blank, _png(straight))
     else:
         filled = [page for source in sources for page in _load_all(source, config)]
         image = blank_from_filled([page.image for page in filled])
@@ -89,7 +110,7 @@ def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> 
         write_whole(blank, _png(image))
     known = dpi or pages[0].dpi
     resolution = known or max(pages[0].image.shape) / 297.0 * MM_PER_INCH  # as if it were A4
-    zones = [draft_zones(binarize(soft_ink(page.image))[0], resolution) for page in pages]
+    zones = [draft_zones(print_mask(page.image), resolution) for page in pages]
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", out.stem) or "form"
     relative = _relative(blank, out.parent)
     shape = pages[0].image.shape

@@ -20,7 +20,6 @@ from digitscan.core.geometry import map_box, union
 from digitscan.core.rules import parse_rule
 from digitscan.core.template import MM_PER_INCH, GridSpec, Template, Zone, cell_name, load_template
 from digitscan.core.types import (
-    NOT_A_DIGIT,
     Alternative,
     Box,
     DigitReading,
@@ -38,21 +37,22 @@ from digitscan.core.types import (
 )
 from digitscan.forms.constraints import Constraint, allows, constraint_of
 from digitscan.forms.decode import Edge
-from digitscan.forms.fields import FieldText, Guess, read_field, reason_of, value_of
+from digitscan.forms.draft import draft_zones
+from digitscan.forms.fields import FieldText, Guess, no_digits, read_field, reason_of, value_of
 from digitscan.forms.joint import Choice, weigh
 from digitscan.forms.readings import WholeLine
 from digitscan.forms.render import Cell, cells_of, draw_form
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.geometry import is_light_on_dark
 from digitscan.imaging.register import Blank, best_fit, describe_blank
-from digitscan.imaging.rules import Rules, find_rules, remove_rules
+from digitscan.imaging.rules import print_mask, remove_rules
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.pipeline import PreparedPage, PreparedString, lattice_edges, line_views, worth_reading_whole
 from digitscan.recognition.lines import Line, line_region
 from digitscan.recognition.normalize import normalize_all
 from digitscan.segmentation.components import Components, cut_out, label
 from digitscan.segmentation.cuts import Piece, build_lattices, paste_inks, string_slant
-from digitscan.segmentation.strings import one_string, reading_order
+from digitscan.segmentation.strings import one_string
 from digitscan.segmentation.struck import covers, find_struck
 
 _DPI = (150.0, 300.0)
@@ -127,11 +127,6 @@ class FilledPage:
 # ------------------------------------------------------------------------------------------------ the forms
 
 
-def frames_in_order(rules: Rules) -> list[Box]:
-    """Ruled boxes of a blank in reading order: what ``frame = 3`` counts."""
-    return [rules.frames[k] for k in reading_order(rules.frames)]
-
-
 def blank_image(template: Template, page: int, config: Config) -> tuple[GrayImage, float]:
     """A form's empty page and its resolution: its file's, or drawn from the template.
 
@@ -171,8 +166,7 @@ def load_form_page(template: Template, page: int, config: Config) -> FormPage:
     zones = list(template.zones(page))
     frames: list[Box] = []
     if any(zone.frame for zone in zones):
-        mask, _ = binarize(soft_ink(image))
-        frames = frames_in_order(find_rules(mask)[0])
+        frames = [zone.box for zone in draft_zones(print_mask(image), dpi)]
     boxes = [_zone_box(zone, per_unit, frames, image.shape) for zone in zones]
     cells = [cell for zone, box in zip(zones, boxes, strict=True) for cell in cells_of(zone, box)]
     # Fine enough for the lowest field, no finer than is of use.
@@ -201,7 +195,7 @@ def _zone_box(
         if zone.frame > len(frames):
             raise UsageError(
                 f"field {zone.name!r} names frame {zone.frame}, the blank has {len(frames)}",
-                remedy="see their numbers with: digitscan form check",
+                remedy="see what it has with: digitscan form new",
             )
         box = frames[zone.frame - 1]
         return float(box.x), float(box.y), float(box.width), float(box.height)
@@ -518,18 +512,19 @@ def finish_form(
     """
     whole_lines = whole_lines or {}
 
-    def read(index: int | None, constraint: Constraint | None) -> FieldText | None:
-        if index is None:
+    def read(slot: Slot, index: int | None) -> FieldText | None:
+        if index is None or slot.state is not State.VALUE:
             return None
         string = page.prepared.strings[index]
         rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
         line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
-        if _no_digits(string, rows):
+        if no_digits(string.edges, rows, string.pieces, string.height):
             return None
-        return read_field(string.edges, rows, string.pieces, string.height, line, constraint)
+        boxed = slot.cell.zone.kind in ("boxes", "comb")
+        return read_field(string.edges, rows, string.pieces, string.height, line, slot.constraint, boxed=boxed)
 
-    texts = [read(slot.string if slot.state is State.VALUE else None, slot.constraint) for slot in page.slots]
-    again = [read(slot.unsubtracted, slot.constraint) for slot in page.slots]
+    texts = [read(slot, slot.string) for slot in page.slots]
+    again = [read(slot, slot.unsubtracted) for slot in page.slots]
     choices = {slot.cell.name: _choice(slot, text) for slot, text in zip(page.slots, texts, strict=True)}
     template = page.form.template
     columns = _columns(template, page.form.page)
@@ -554,12 +549,6 @@ def finish_form(
         readings=readings,
         form=page.match,
     )
-
-
-def _no_digits(string: PreparedString, rows: Posteriors) -> bool:
-    """Whether most of a field's pieces look like no digit at all."""
-    single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
-    return bool(single) and float((rows[single].argmax(axis=1) == NOT_A_DIGIT).mean()) > 0.6
 
 
 def _columns(template: Template, page: int) -> dict[str, list[str]]:

@@ -31,8 +31,9 @@ from digitscan.training.lines import Hand, draw_sign
 
 Rng = np.random.Generator
 Canvas = NDArray[np.float32]
-Damage = Literal["scan", "fax", "photo"]
-DAMAGES: tuple[Damage, ...] = ("scan", "fax", "photo")
+Damage = Literal["scan", "fax", "photo", "low"]
+DAMAGES: tuple[Damage, ...] = ("scan", "fax", "photo", "low")
+"""Scanned at 150 to 300 dpi, faxed, photographed, or scanned at 90 to 120 dpi."""
 Pen = Callable[[int, int, Rng], Canvas]
 """Draws a digit about so many pixels high: (h, w) float32 ink, 0 to 1, tight."""
 
@@ -249,8 +250,8 @@ def _on_line(page: Canvas, cell: Cell, text: str, pen: Pen, size: float, dark: f
         at += ink.shape[1] + gap * squeeze * rng.uniform(0.6, 1.4)
 
 
-def damaged(image: GrayImage, how: Damage, rng: Rng) -> GrayImage:
-    """A page as it comes back: from a scanner, by fax, or photographed on a desk; (H, W) uint8, paper is white."""
+def damaged(image: GrayImage, how: Damage, rng: Rng, dpi: float) -> GrayImage:
+    """A page of so many dpi as it comes back, see `DAMAGES`; (H, W) uint8, paper is white."""
     if how == "photo":
         return _photo(image, rng)
     page = image.astype(np.float32) / 255.0
@@ -258,7 +259,8 @@ def damaged(image: GrayImage, how: Damage, rng: Rng) -> GrayImage:
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.normal(0, 0.9)), float(rng.uniform(0.96, 1.02)))
     turn[:, 2] += rng.normal(0, 0.006 * width, 2)
     page = cv2.warpAffine(page, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=1.0)
-    scale = float(rng.uniform(0.6, 1.1)) if how == "scan" else 0.7
+    wanted = {"scan": rng.uniform(150, 300), "fax": 200.0, "low": rng.uniform(90, 120)}[how]
+    scale = min(float(wanted) / dpi, 1.1)
     page = cv2.resize(page, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     page = cv2.GaussianBlur(page, (0, 0), float(rng.uniform(0.4, 0.9)))
     page = page * rng.uniform(0.88, 1.0) + rng.normal(0, 0.015, page.shape).astype(np.float32)
@@ -381,5 +383,5 @@ def stress_pages(
         form = forms[number % len(forms)]
         how = damages[(number // len(forms)) % len(damages)]
         values = random_values(form.template, form.page, rng)
-        image = damaged(fill(form, values, writer(rng), rng), how, rng)
+        image = damaged(fill(form, values, writer(rng), rng), how, rng, form.dpi)
         yield RasterPage(PageRef(f"{form.template.form.name}-{number + 1}-{how}"), image), how, form, values

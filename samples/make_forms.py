@@ -290,7 +290,7 @@ def main() -> None:
             form = forms.pages[number]
             values = random_values(form.template, form.page, rng)
             hand = Hand(rng, images.astype(np.float64), labels, slant=0.05)
-            page = damaged(fill(form, values, pen_of(hand), rng), how, rng)
+            page = damaged(fill(form, values, pen_of(hand), rng), how, rng, form.dpi)
             name = f"{form.template.form.name}-{how}.jpg"
             cv2.imwrite(str(FOLDER / "filled" / name), page, [cv2.IMWRITE_JPEG_QUALITY, 80])
             out.writerows([name, field, text] for field, text in values.items())

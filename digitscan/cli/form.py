@@ -125,7 +125,7 @@ def stress(
     seed: Annotated[int, typer.Option(help="Other pages for another number.")] = 1,
     save: Annotated[Path | None, typer.Option(help="Folder for the filled pages.")] = None,
 ) -> None:
-    """Fill a form with synthetic handwriting, damage it as scanners, faxes and phones do, read it, and say how it fares.
+    """Fill a form with synthetic handwriting, damage it as scanners, faxes and phones do, read it, and forecast.
 
     [bold]Example[/]
 

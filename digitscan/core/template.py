@@ -120,8 +120,8 @@ class Zone(Rules):
     box: Measures | None = None
     """Left, top, width, height in the form's unit, from the page's upper left corner."""
     frame: Annotated[int, Field(ge=1)] | None = None
-    """Instead of `box`: number of the ruled box, row of boxes or table on the blank, in reading order, as
-    ``digitscan form check`` numbers them."""
+    """Instead of `box`: number of the row of boxes, comb, line or table on the blank, in the order in which
+    ``digitscan form new`` finds them."""
 
     @model_validator(mode="after")
     def _placed(self) -> Self:

@@ -77,13 +77,14 @@ def _groups(holes: Sequence[Box], apart: float) -> list[list[Box]]:
             k = owner[k]
         return k
 
+    # A hole is bounded by the ink around it: neighbours share the pixels of a thin wall.
     for i, a in enumerate(holes):
         for j in range(i + 1, len(holes)):
             b = holes[j]
             over_x = min(a.right, b.right) - max(a.x, b.x)
             over_y = min(a.bottom, b.bottom) - max(a.y, b.y)
-            beside = over_y > 0.6 * min(a.height, b.height) and -apart <= over_x <= 0
-            below = over_x > 0.6 * min(a.width, b.width) and -apart <= over_y <= 0
+            beside = over_y > 0.6 * min(a.height, b.height) and -apart <= over_x <= 3
+            below = over_x > 0.6 * min(a.width, b.width) and -apart <= over_y <= 3
             if beside or below:
                 owner[root(j)] = root(i)
     groups: dict[int, list[Box]] = {}

@@ -15,9 +15,9 @@ import numpy as np
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.template import Locale, Rules
-from digitscan.core.types import Alternative, Posteriors
+from digitscan.core.types import NOT_A_DIGIT, Alternative, Posteriors
 from digitscan.forms.constraints import Constraint, allows
-from digitscan.forms.decode import REJECT_COST_NUMBER, Edge
+from digitscan.forms.decode import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, ScoredLattice
 from digitscan.forms.readings import ReadDigit, WholeLine, digits_of, rank_texts, unsure
 
 BREAKS = 0.01
@@ -81,6 +81,8 @@ def read_field(
     height: float,
     line: WholeLine | None,
     constraint: Constraint | None,
+    *,
+    boxed: bool = False,
 ) -> FieldText | None:
     """Read a lattice that is ONE field.
 
@@ -95,6 +97,8 @@ def read_field(
         What the reader of whole lines says of it.
     constraint : Constraint, optional
         The field's rules.
+    boxed : bool
+        Each piece stands in a box of its own: it is one digit, or none.
 
     Returns
     -------
@@ -103,6 +107,9 @@ def read_field(
     """
     automaton = constraint.whole if constraint is not None else None
     rivals = rank_texts(edges, posteriors, pieces, height, REJECT_COST_NUMBER, line, automaton=automaton)
+    if boxed:
+        sure = int((posteriors[:, NOT_A_DIGIT] < 0.5).sum())
+        rivals = [r for r in rivals if sure <= len(r.text) <= pieces] or rivals
     if not rivals:
         return None
     evidence = np.array([rival.evidence for rival in rivals])
@@ -133,6 +140,19 @@ def read_field(
         digits=tuple(digits),
         written=line.written(raw.text) if line is not None else raw.text,
     )
+
+
+def no_digits(edges: Sequence[Edge], posteriors: Posteriors, pieces: int, height: float) -> bool:
+    """Whether what stands in a field is mostly no digit: a signature, a word, a scribble.
+
+    Parameters as of `read_field`.
+    """
+    paths = ScoredLattice(edges, posteriors, pieces, height, REJECT_COST_PAGE).best(1)
+    if not paths:
+        return True
+    large = [s for s in paths[0].symbols if not edges[s.edge].small]
+    strangers = sum(s.digit is None for s in large)
+    return strangers > 0.6 * len(large) if large else not paths[0].text
 
 
 def reason_of(text: FieldText, config: DecodeConfig) -> tuple[bool, str]:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import Box, Ink, Mask
-from digitscan.imaging.binarize import MIN_CONTRAST, InkLevels
+from digitscan.core.types import Box, GrayImage, Ink, Mask
+from digitscan.imaging.binarize import MIN_CONTRAST, InkLevels, binarize, soft_ink
 from digitscan.imaging.reduce import shrink_by
 
 Pixels = NDArray[np.uint8]
@@ -150,6 +150,12 @@ def line_mask(ink: Ink, levels: InkLevels) -> Mask:
     """Ink at a low level: rules are often printed paler than what is written on them."""
     level = max(levels.paper + _RULE_SHARE * (levels.ink - levels.paper), MIN_CONTRAST)
     return np.asarray(ink > int(level))
+
+
+def print_mask(image: GrayImage) -> Mask:
+    """All print of an empty form, pale lines too: (H, W) bool of a (H, W) uint8 picture whose paper is white."""
+    ink = soft_ink(image)
+    return line_mask(ink, binarize(ink)[1])
 
 
 def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
