@@ -180,7 +180,8 @@ def load_form_page(template: Template, page: int, config: Config) -> FormPage:
         dpi *= scale
     by_zone = {zone.name: constraint_of(zone, template.allowed(zone)) for zone in zones}
     constraints = tuple(by_zone[cell.zone.name] for cell in cells)
-    return FormPage(template, page, describe_blank(image), tuple(cells), constraints, dpi)
+    blank = describe_blank(image, framed=template.form.anchor == "frame")
+    return FormPage(template, page, blank, tuple(cells), constraints, dpi)
 
 
 def _scaled(box: tuple[float, float, float, float], scale: float) -> tuple[float, float, float, float]:

@@ -206,6 +206,9 @@ class FormSpec(_Section):
     blank: str = ""
     size: tuple[float, float] | None = None
     pages: Annotated[int, Field(ge=1, le=500)] = 1
+    anchor: Literal["", "frame"] = ""
+    """``frame``: pages share no print but a ruled frame, such as a puzzle or a table; it becomes `size`, and zones are
+    placed in it."""
     title: str = ""
     """Printed at the top of a form that digitscan prints."""
     dpi: Annotated[float, Field(ge=50, le=1200)] | None = None
@@ -239,6 +242,8 @@ class Template(_Section):
                 raise ValueError(f"{zone.name!r} lies on page {zone.page} of a form of {self.form.pages}")
             if zone.frame is not None and not self.form.blank:
                 raise ValueError(f"{zone.name!r} names a frame of the blank, and the form has no blank")
+        if self.form.anchor and (self.form.blank or self.form.pages > 1):
+            raise ValueError("a form that is found by its frame has no blank, and one page")
         if not self.form.blank:
             if self.form.size is None or self.form.unit != "mm":
                 raise ValueError('a form without blank needs size = [width, height] and unit = "mm"')

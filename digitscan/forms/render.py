@@ -140,6 +140,10 @@ def draw_form(template: Template, page: int, dpi: float) -> GrayImage:
             f"form {template.form.name} has a blank of its own", remedy=f"print {template.form.blank}, or leave it out"
         )
     sheet = _Sheet(size, dpi)
+    if template.form.anchor == "frame":
+        for zone in template.zones(page):
+            _draw_lines(sheet, zone)
+        return np.asarray(sheet.picture, np.uint8)
     near, right, low = MARK_MARGIN_MM, size[0] - MARK_MARGIN_MM - MARK_MM, size[1] - MARK_MARGIN_MM - MARK_MM
     for corner, (x, y) in enumerate([(near, near), (right, near), (right, low), (near, low)]):
         sheet.mark(x, y, corner_mark(page, corner))
@@ -163,7 +167,7 @@ def _draw_zone(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
         for k in range(zone.row_count):
             name = zone.rows[k] if isinstance(zone.rows, tuple) else str(k + 1)
             sheet.text(x - 1.1 - 0.62 * _LABEL_MM * len(name), y + (k + 0.8) * h / zone.row_count, _LABEL_MM, name)
-        sheet.lines(x, y, w, h, zone.column_count * zone.places, zone.row_count)
+        _draw_lines(sheet, zone)
         return
     sheet.text(x, y - 0.8, _LABEL_MM, label)
     if zone.kind in ("boxes", "mark"):
@@ -172,6 +176,13 @@ def _draw_zone(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
         sheet.lines(x, y, w, h, zone.places, 1, tooth=0.7)
     else:
         sheet.underline(x, y, w, h)
+
+
+def _draw_lines(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
+    """The lines of a table or a box alone."""
+    assert zone.box is not None
+    columns, rows = (zone.column_count, zone.row_count) if isinstance(zone, GridSpec) else (1, 1)
+    sheet.lines(*zone.box, columns * zone.places, rows)
 
 
 def draw_zones(image: GrayImage, cells: Sequence[Cell]) -> np.ndarray:

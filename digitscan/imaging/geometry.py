@@ -127,6 +127,13 @@ def _sheet_quads(small: GrayImage) -> list[NDArray[np.float32]]:
     return [] if quad is None else [quad]
 
 
+def ruled_quads(image: GrayImage) -> list[NDArray[np.float32]]:
+    """Corners of a page's ruled frames, the largest first: (4, 2) each, clockwise from the upper left, in pixels."""
+    shrink = max(1, round(max(image.shape) / _SMALL))
+    quads = _frame_quads(shrink_by(image, shrink))
+    return [np.asarray((quad + 0.5) * shrink, np.float32) for quad in quads]
+
+
 def _sides(quad: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
 

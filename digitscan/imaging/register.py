@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from digitscan.core.template import MARK_FAMILY
 from digitscan.core.types import GrayImage, Ink, Mask, Transform
 from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.geometry import ruled_quads
 
 Points = NDArray[np.float64]
 
@@ -29,8 +30,10 @@ _TILE = 96
 """Side of the squares, in pixels of the blank, that are sought again on the page once it lies roughly."""
 _REACH = (22, 8)
 """How far a square is sought, in pixels: coarse, then fine."""
-_MATCHED = 0.5
-"""Correlation from which a square counts as found."""
+_MATCHED, _MATCHED_LINES = 0.5, 0.3
+"""Correlation from which a square counts as found; of a frame's plain lines, between which digits stand, less."""
+_WITHIN, _WITHIN_LINES = 3, 6
+"""How far the blank's ink may lie from the page's, in pixels: photographed paper curls inside its frame."""
 _MIN_QUALITY = 0.5
 """Share of the blank's ink that must be found on the page."""
 
@@ -54,6 +57,8 @@ class Blank:
         Corners of its corner marks by their id.
     tiles : (M, 2) int
         Left and top of the squares that hold enough to be found by.
+    framed : bool
+        Its picture is what a ruled frame encloses: pages are found by that frame.
     """
 
     image: GrayImage
@@ -63,6 +68,7 @@ class Blank:
     descriptors: NDArray[np.float32]
     marks: dict[int, Points]
     tiles: NDArray[np.int64]
+    framed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +84,7 @@ class Registration:
     quality : float
         Share of the blank's ink that was found where it belongs, 0 to 1.
     method : str
-        ``marks`` or ``features``.
+        ``marks``, ``features`` or ``frame``.
     """
 
     to_blank: Transform
@@ -114,13 +120,15 @@ def find_marks(image: GrayImage) -> dict[int, Points]:
     }
 
 
-def describe_blank(image: GrayImage) -> Blank:
+def describe_blank(image: GrayImage, *, framed: bool = False) -> Blank:
     """Find in an empty form what filled pages will be recognized by.
 
     Parameters
     ----------
     image : (H, W) uint8
         At the working resolution; paper is white.
+    framed : bool
+        Pages share nothing but a ruled frame, which encloses this picture.
     """
     soft = soft_ink(image)
     mask, _ = binarize(soft)
@@ -133,7 +141,9 @@ def describe_blank(image: GrayImage) -> Blank:
             rows, columns = part.mean(axis=1), part.mean(axis=0)
             if part.mean() > 0.02 and rows.std() > 0.04 and columns.std() > 0.04:
                 found.append((left, top))
-    return Blank(image, mask, soft, points, descriptors, find_marks(image), np.array(found, np.int64).reshape(-1, 2))
+    return Blank(
+        image, mask, soft, points, descriptors, find_marks(image), np.array(found, np.int64).reshape(-1, 2), framed
+    )
 
 
 def _plausible(to_blank: Transform, page: tuple[int, int], blank: tuple[int, int]) -> bool:
@@ -256,12 +266,15 @@ def _prescaled(image: GrayImage, to_blank: Transform, shape: tuple[int, ...]) ->
     return np.asarray(small, np.uint8), to_blank @ np.diag([1 / ratio[0], 1 / ratio[1], 1.0])
 
 
-def found_share(soft: Ink, blank: Blank, within: int = 3) -> float:
-    """Share of the blank's ink that the page shows too, at most `within` pixels away."""
+def found_share(soft: Ink, blank: Blank) -> float:
+    """Share of the blank's ink that the page shows too, a few pixels away at the most."""
+    within = _WITHIN_LINES if blank.framed else _WITHIN
     total = int(blank.mask.sum())
     if not total:
         return 0.0
-    mask, _ = binarize(soft)
+    mask, levels = binarize(soft)
+    if blank.framed:  # inner lines are often paler than the frame
+        mask = soft > max(levels.paper + 0.2 * (levels.ink - levels.paper), 12)
     near = cv2.dilate(mask.view(np.uint8), np.ones((2 * within + 1, 2 * within + 1), np.uint8))
     hit = int((near.view(np.bool_) & blank.mask).sum())
     # What dark pages would show by chance is no sign of the form.
@@ -284,9 +297,10 @@ def _refine(image: GrayImage, to_blank: Transform, blank: Blank, method: str) ->
     scale = np.array([page.shape[1] / image.shape[1], page.shape[0] / image.shape[0]])
     none = np.zeros((6, 2))
     laid = Registration(to_blank, none, 0.0, method)
+    matched = _MATCHED_LINES if blank.framed else _MATCHED
     for reach in _REACH:
         middles, shifts, scores = _shifts(soft_ink(lay_on(page, laid, shape)), blank, reach)
-        good = scores >= _MATCHED
+        good = scores >= matched
         if good.sum() < 6:
             continue
         corrected, inliers = cv2.findHomography(middles[good] + shifts[good], middles[good], cv2.RANSAC, 3.0)
@@ -296,7 +310,7 @@ def _refine(image: GrayImage, to_blank: Transform, blank: Blank, method: str) ->
             laid = Registration(np.asarray(corrected @ laid.to_blank, np.float64), none, 0.0, method)
     picture = lay_on(page, laid, shape)
     middles, shifts, scores = _shifts(soft_ink(picture), blank, _REACH[-1])
-    good = scores >= _MATCHED
+    good = scores >= matched
     if good.sum() >= 24:
         terms = _terms(middles, shape)
         bend = _fit_robustly(terms[good], shifts[good])
@@ -332,7 +346,9 @@ def best_fit(image: GrayImage, blanks: Sequence[Blank]) -> tuple[int, LaidPage] 
         by_marks = _by_marks(marks, blank)
         if by_marks is not None and _plausible(by_marks, image.shape[:2], blank.image.shape[:2]):
             rough.append((number, by_marks, "marks"))
-    if not rough:
+    if any(blank.framed for blank in blanks):
+        rough += _by_frames(image, blanks)
+    if not rough and not all(blank.framed for blank in blanks):
         points, descriptors = _features(image)
         scored = []
         for number, blank in enumerate(blanks):
@@ -345,6 +361,18 @@ def best_fit(image: GrayImage, blanks: Sequence[Blank]) -> tuple[int, LaidPage] 
     laid = [(number, _refine(image, to_blank, blanks[number], method)) for number, to_blank, method in rough]
     fits = [item for item in laid if item[1].registration.quality >= _MIN_QUALITY]
     return max(fits, key=lambda item: item[1].registration.quality) if fits else None
+
+
+def _by_frames(image: GrayImage, blanks: Sequence[Blank]) -> list[tuple[int, Transform, str]]:
+    """The largest ruled frames of a page, each as if it were a framed blank's own."""
+    rough = []
+    for quad in ruled_quads(image)[:2]:
+        for number, blank in enumerate(blanks):
+            if blank.framed:
+                h, w = blank.image.shape
+                corners = np.array([[0, 0], [w - 1, 0], [w - 1, h - 1], [0, h - 1]], np.float32)
+                rough.append((number, np.asarray(cv2.getPerspectiveTransform(quad, corners), np.float64), "frame"))
+    return rough
 
 
 def point_to_source(points: Points, registration: Registration, shape: tuple[int, ...]) -> Points:
