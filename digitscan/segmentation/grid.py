@@ -65,6 +65,67 @@ def cell_of(box: Box, rows: Sequence[float], columns: Sequence[float]) -> tuple[
     return row, column
 
 
+_SAME_ROW = 0.55
+"""Numbers whose levelled middles are nearer than this, in heights, stand in one row."""
+
+
+def _levelled(boxes: Sequence[Box], height: float) -> NDArray[np.float64]:
+    """Vertical middles as if the page lay flat: (N,) in pixels.
+
+    Every number and its right neighbour tell how its row falls there; the slopes of all of them make a smooth field,
+    which is taken out along each row. So a page that is skewed, bowed or photographed keeps its rows whole.
+    """
+    middles = np.array([b.center for b in boxes], np.float64)
+    left = np.array([b.x for b in boxes], np.float64)
+    right = np.array([b.right for b in boxes], np.float64)
+    x, y = middles.T
+    order = np.argsort(left, kind="stable")
+    slopes, places = [], []
+    for k in range(len(boxes)):
+        others = order[np.searchsorted(left[order], right[k] - 0.3 * height) :]
+        near = others[np.abs(y[others] - y[k]) < 0.6 * height]
+        if len(near) and (gap := left[near[0]] - right[k]) < 8 * height:
+            other = near[0]
+            slopes.append((y[other] - y[k]) / max(x[other] - x[k], 1.0))
+            places.append(((x[k] + x[other]) / 2, (y[k] + y[other]) / 2, gap))
+    if len(slopes) < 24:
+        return y
+    where, fall = np.array(places), np.array(slopes)
+    middle, span = middles.mean(axis=0), max(float(np.ptp(x)), float(np.ptp(y)), 1.0)
+
+    def terms(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=1)
+
+    def integrated(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([u, u * u / 2, u * v, u**3 / 3, u * u * v / 2, u * v * v], axis=1)
+
+    u, v = ((where[:, :2] - middle) / span).T
+    use = np.ones(len(fall), bool)
+    field = np.zeros(6)
+    for _ in range(4):  # without those that stand out: neighbours of another row
+        field = np.linalg.lstsq(terms(u[use], v[use]), fall[use], rcond=None)[0]
+        off = np.abs(fall - terms(u, v) @ field)
+        use = off <= max(0.004, 2.5 * float(np.median(off[use])))
+    u, v = ((middles - middle) / span).T
+    return np.asarray(y - span * (integrated(u, v) @ field), np.float64)
+
+
+def _without_strays(rows: list[list[int]], level: NDArray[np.float64]) -> list[list[int]]:
+    """Give the few marks that lie between two full rows of a table to the nearer one: specks make no row."""
+    most = max(len(row) for row in rows)
+    at = np.array([float(np.median(level[row])) for row in rows])
+    full = np.array([len(row) >= 0.5 * most for row in rows])
+    if most < 4 or full.sum() < 3:
+        return rows
+    pitch = float(np.median(np.diff(at[full])))
+    kept: dict[int, list[int]] = {}
+    for k, row in enumerate(rows):
+        near = int(np.flatnonzero(full)[np.abs(at[full] - at[k]).argmin()])
+        stray = not full[k] and len(row) < 0.25 * most and abs(at[near] - at[k]) < 0.8 * pitch
+        kept.setdefault(near if stray else k, []).extend(row)
+    return [kept[k] for k in sorted(kept)]
+
+
 def aligned_cells(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     """1-based row and column of every box, from how boxes line up; for tables without lines.
 
@@ -84,29 +145,23 @@ def aligned_cells(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     if not boxes:
         return []
     height = float(np.median([b.height for b in boxes]))
-    order = sorted(range(len(boxes)), key=lambda k: boxes[k].center[1])
+    level = _levelled(boxes, height)
+    order = np.argsort(level, kind="stable")
     rows: list[list[int]] = []
-    for k in order:
-        middle_x, middle_y = boxes[k].center
-        best = None
-        best_distance = 0.6 * height
-        for line in rows[-4:]:
-            near = min(line, key=lambda m: abs(boxes[m].center[0] - middle_x))
-            distance = abs(boxes[near].center[1] - middle_y)
-            taken = boxes[near].x < boxes[k].right and boxes[k].x < boxes[near].right
-            if distance < best_distance and not taken:
-                best, best_distance = line, distance
-        if best is None:
-            rows.append([k])
+    # Rows are where levelled middles crowd; a row's own spread is far below the space between rows.
+    for k in order.tolist():
+        if rows and level[k] - float(np.median(level[rows[-1]])) < _SAME_ROW * height:
+            rows[-1].append(k)
         else:
-            best.append(k)
-    rows.sort(key=lambda line: float(np.mean([boxes[k].center[1] for k in line])))
+            rows.append([k])
+    rows = _without_strays(rows, level)
     full = [line for line in rows if len(line) >= 0.5 * max(len(r) for r in rows)]
-    columns = _column_edges([[boxes[k] for k in line] for line in full], height)
+    upright = _levelled([Box(b.y, b.x, b.height, b.width) for b in boxes], height)
+    columns = _column_edges([[(upright[k], boxes[k].width) for k in line] for line in full], height)
     cells = [(0, 0)] * len(boxes)
     for number, line in enumerate(rows, 1):
         for k in line:
-            cells[k] = number, 1 + int(np.searchsorted(columns, boxes[k].center[0]))
+            cells[k] = number, 1 + int(np.searchsorted(columns, upright[k]))
     return cells
 
 
@@ -144,22 +199,21 @@ def corridors(boxes: NDArray[np.int32], height: float) -> list[Box]:
     return posts
 
 
-def _column_edges(rows: list[list[Box]], height: float) -> list[float]:
-    """x positions between columns: places that few rows cover."""
-    left = min(b.x for row in rows for b in row)
-    right = max(b.right for row in rows for b in row)
+def _column_edges(rows: list[list[tuple[float, int]]], height: float) -> list[float]:
+    """x positions between columns: places that few rows cover; a number is its middle and its width."""
+    spans = [(round(x - w / 2), round(x + w / 2)) for row in rows for x, w in row]
+    left, right = min(s[0] for s in spans), max(s[1] for s in spans)
     covered = np.zeros(right - left + 2, np.float64)
-    for row in rows:
-        for b in row:
-            covered[b.x - left : b.right - left] += 1
+    for start, stop in spans:
+        covered[start - left : stop - left] += 1
     free = covered <= 0.12 * len(rows)
     edges = []
-    start = None
+    begin = None
     for x, is_free in enumerate(free):
-        if is_free and start is None:
-            start = x
-        elif not is_free and start is not None:
-            if start > 0 and x - start >= max(1.0, 0.08 * height):
-                edges.append(left + (start + x) / 2)
-            start = None
+        if is_free and begin is None:
+            begin = x
+        elif not is_free and begin is not None:
+            if begin > 0 and x - begin >= max(1.0, 0.08 * height):
+                edges.append(left + (begin + x) / 2)
+            begin = None
     return edges
