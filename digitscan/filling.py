@@ -599,6 +599,7 @@ def _reading(
         reason="",
         alternatives=(),
         box=to_source(_whole(slot.cell.box)),
+        table=zone.name if slot.cell.row is not None else "",
     )
     if zone.kind == "mark":
         ticked = slot.state is State.VALUE

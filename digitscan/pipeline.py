@@ -37,6 +37,7 @@ from digitscan.core.types import (
 from digitscan.forms.context import neighbour, plausible
 from digitscan.forms.decode import Edge, ScoredLattice, shares
 from digitscan.forms.readings import ReadString, WholeLine, read_string
+from digitscan.forms.totals import check_totals
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import flatten_photo, is_light_on_dark, quarter_turn
@@ -361,6 +362,8 @@ def finish_page(
         read = [(number, cell) for (number, _), cell in zip(read, cells, strict=True)]
     order = reading_order([number.box for number, _ in read])
     readings = tuple(_reading(page, *read[k], name=f"s{place}", config=config) for place, k in enumerate(order, 1))
+    if page.table_found or page.layout is Layout.TABLE:
+        readings = tuple(check_totals(readings, config.decode.review_below))
     if whole and not readings:
         readings = (_blank(page),)
     return PageResult(

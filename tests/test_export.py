@@ -153,7 +153,7 @@ def test_places_that_cannot_be_written(tmp_path: Path, run_info: RunInfo) -> Non
         with pytest.raises(OutputError, match="cannot write") as caught:
             open_writer(str(target), run_info)
         assert caught.value.remedy
-    with pytest.raises(UsageError, match=r"\.csv, \.json, \.jsonl"):
+    with pytest.raises(UsageError, match=r"\.csv, \.xlsx, \.json, \.jsonl"):
         open_writer(str(tmp_path / "r.doc"), run_info)
 
 

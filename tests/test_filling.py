@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from digitscan.core.patterns import parse_pattern
 from digitscan.core.rules import parse_rule
 from digitscan.core.template import Rules, load_template
 from digitscan.core.types import (
+    Alternative,
     Box,
     FieldReading,
     FormMatch,
@@ -34,7 +36,8 @@ from digitscan.core.types import (
     State,
 )
 from digitscan.drafting import blank_from_filled
-from digitscan.export.wide import FormColumns, Gatherer, header, row
+from digitscan.export.tables import as_rows, write_tables
+from digitscan.export.wide import FormColumns, Gatherer, form_row, header
 from digitscan.filling import FormSet
 from digitscan.forms.constraints import Roster, allows, constraint_of
 from digitscan.forms.ctc import likeliest_texts
@@ -42,6 +45,7 @@ from digitscan.forms.decode import Edge, ScoredLattice
 from digitscan.forms.draft import draft_zones
 from digitscan.forms.fields import Guess, read_field, value_of
 from digitscan.forms.joint import Choice, weigh
+from digitscan.forms.totals import check_totals, find_totals
 from digitscan.imaging.register import best_fit, describe_blank, point_to_source
 from digitscan.imaging.rules import print_mask
 from digitscan.stress import damaged, drawn_hands, fill, random_text, random_values, stress_pages
@@ -314,6 +318,57 @@ def test_a_sum_that_cannot_come_out_changes_nothing_and_is_told() -> None:
     assert choices["t"].guesses[0].probability == pytest.approx(0.999)
 
 
+def _cell(row: int, column: int, text: str, confidence: float = 0.97, *rivals: tuple[str, float]) -> FieldReading:
+    return FieldReading(
+        f"s{row}{column}", row, column, text, (), confidence, State.VALUE, confidence < 0.9, "",
+        tuple(Alternative(t, p) for t, p in rivals), Box(60 * column, 30 * row, 50, 20),
+    )  # fmt: skip
+
+
+def _table(kind: str) -> list[FieldReading]:
+    rng = np.random.default_rng(6)
+    cells = []
+    for row in range(1, 9):
+        parts = rng.integers(100, 999, 5)
+        total = int(parts.sum()) if kind == "sum" else int(np.rint(parts.mean()))
+        cells += [_cell(row, 1, str(row))]
+        cells += [_cell(row, k + 2, str(v)) for k, v in enumerate(parts)] + [_cell(row, 7, str(total))]
+    return cells
+
+
+@pytest.mark.parametrize("kind", ["sum", "mean"])
+def test_a_table_whose_rows_end_in_a_total_checks_itself(kind: str) -> None:
+    cells = _table(kind)
+    (rule,) = [t for t in find_totals(cells) if t.by_row]
+    assert (rule.kind, rule.first, rule.last) == (kind, 2, 7)
+    true = cells[9].text
+    wrong = str(int(true) + 60)
+    cells[9] = dataclasses.replace(cells[9], text=wrong, confidence=0.6, alternatives=(Alternative(true, 0.4),))
+    spoiled = str(int(cells[17].text) + 300)
+    cells[17] = dataclasses.replace(cells[17], text=spoiled, confidence=0.999)
+    out = check_totals(cells, 0.9)
+    assert out[9].text == true and out[9].raw == wrong and "decided" in out[9].reason
+    assert out[17].text == spoiled and out[17].state is State.INVALID and "does not hold" in out[17].reason
+    row = [r for r in out if r.row == 5 and r.column > 1]
+    assert all(r.confidence > 0.97 and not r.review for r in row)
+
+
+def test_tables_without_totals_are_left_alone() -> None:
+    rng = np.random.default_rng(2)
+    cells = [_cell(r, c, str(rng.integers(100, 999))) for r in range(1, 10) for c in range(1, 7)]
+    assert find_totals(cells) == []
+    assert check_totals(cells, 0.9) == cells
+
+
+def test_a_table_is_written_in_its_own_shape(tmp_path: Path) -> None:
+    cells = [_cell(2, 1, "007"), _cell(2, 3, "12"), _cell(4, 2, "5"), _cell(4, 2, "6")]
+    assert as_rows(cells) == [["007", "", "12"], ["", "", ""], ["", "5 6", ""]]
+    page = PageResult(PageRef("a/t.pdf", 1), 9, 9, None, 0.0, Quality(1.0, 20.0), tuple(cells))
+    taken: set[str] = set()
+    assert write_tables(tmp_path, page, taken) == 1
+    assert (tmp_path / "t-p0002.csv").read_bytes() == b"007,,12\r\n,,\r\n,5 6,\r\n"
+
+
 # ------------------------------------------------------------------------------------------- registration
 
 
@@ -356,6 +411,50 @@ def test_a_page_of_no_known_form_is_refused(forms: FormSet, kind: str) -> None:
             cv2.putText(page, "the quick brown fox jumps over a lazy dog", (40, y), cv2.FONT_HERSHEY_SIMPLEX, 1.1, 0, 2)
     others = [f.blank for f in forms.pages if f is not meter]
     assert best_fit(page, others) is None
+
+
+def _puzzle(tmp_path: Path) -> FormSet:
+    text = """
+[form]
+name = "puzzle"
+anchor = "frame"
+size = [90.0, 90.0]
+[[grid]]
+name = "cell"
+kind = "boxes"
+box = [0, 0, 90, 90]
+rows = 9
+columns = 9
+digits = 1
+"""
+    return FormSet([_template(tmp_path, text)], Config())
+
+
+def test_a_puzzle_is_found_by_its_frame_and_read_cell_by_cell(tmp_path: Path, reader: Reader) -> None:
+    rng = np.random.default_rng(12)
+    page = np.full((1100, 900), 235, np.uint8)
+    for k in range(10):
+        at = 150 + 66 * k
+        cv2.line(page, (at, 200), (at, 200 + 594), 60, 4 if k % 3 == 0 else 2)
+        cv2.line(page, (150, 200 + 66 * k), (150 + 594, 200 + 66 * k), 60, 4 if k % 3 == 0 else 2)
+    truth: dict[tuple[int, int], str] = {}
+    for row in range(9):
+        for column in range(9):
+            if rng.random() < 0.45:
+                digit = str(rng.integers(1, 10))
+                truth[row + 1, column + 1] = digit
+                at = (150 + 66 * column + 20, 200 + 66 * row + 48)
+                cv2.putText(page, digit, at, cv2.FONT_HERSHEY_SIMPLEX, 1.3, 40, 3, cv2.LINE_AA)
+    cv2.putText(page, "puzzle of the day 4711", (150, 120), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 40, 3)
+    corners = np.array([[0, 0], [900, 0], [900, 1100], [0, 1100]], np.float32)
+    there = np.array([[90, 60], [980, 110], [930, 1190], [40, 1120]], np.float32)
+    photo = cv2.warpPerspective(page, cv2.getPerspectiveTransform(corners, there), (1050, 1250), borderValue=110)
+    outcome = _read(reader, _puzzle(tmp_path), photo)
+    assert isinstance(outcome, PageResult) and len(outcome.readings) == 81
+    right = sum(r.text == truth.get((r.row or 0, r.column or 0), "") for r in outcome.readings)
+    assert right >= 79
+    refused = _read(reader, _puzzle(tmp_path), np.full((800, 800), 230, np.uint8))
+    assert isinstance(refused, PageFailure)
 
 
 def test_a_blank_without_features_finds_nothing() -> None:
@@ -484,7 +583,7 @@ def test_pages_of_a_form_are_joined_in_any_order_and_missing_ones_told() -> None
     done += gatherer.rest()
     assert [sorted(f.pages) for f in done] == [[1, 2], [1], [1, 2]]
     assert done[1].reasons == ["page 2 missing"]
-    cells = dict(zip(header(forms), row(done[1], forms), strict=True))
+    cells = dict(zip(header(forms), form_row(done[1], forms), strict=True))
     assert cells["a"] == "0" and cells["c"] == "" and cells["c_state"] == "missing" and cells["review"] == "true"
     assert "page 2 missing" in cells["reason"] and "b: look" in cells["reason"]
 

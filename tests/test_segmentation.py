@@ -149,6 +149,31 @@ def test_reading_order_of_nothing() -> None:
     assert corridors(np.zeros((0, 4), np.int32), 10) == []
 
 
+@pytest.mark.parametrize("shape", ["skewed", "bowed", "fanned"])
+def test_aligned_cells_hold_on_skewed_and_bowed_pages(shape: str) -> None:
+    rng = np.random.default_rng(1)
+    truth, boxes = [], []
+    for row in range(20):
+        for column in range(12):
+            x, y = 60 + 90.0 * column, 100 + 34.0 * row
+            if shape == "skewed":  # the last column hangs two rows lower than the first
+                x, y = x - 0.06 * y, y + 0.065 * x
+            elif shape == "bowed":
+                y += 60 * ((x - 550) / 550) ** 2
+            else:
+                y += 0.09 * (row - 10) * (x - 550) / 10
+            if rng.random() < 0.06:
+                continue
+            truth.append((row + 1, column + 1))
+            boxes.append(Box(int(x + rng.normal(0, 1)), int(y + rng.normal(0, 1)), 60, 22))
+    for speck in ((300, 452, 8, 20), (800, 520, 7, 18)):  # between rows
+        truth.append((0, 0))
+        boxes.append(Box(*speck))
+    cells = aligned_cells(boxes)
+    right = sum(c == t for c, t in zip(cells, truth, strict=True) if t != (0, 0))
+    assert right == len(truth) - 2
+
+
 def test_aligned_cells_leave_gaps_for_missing_numbers() -> None:
     boxes = [Box(100 * c, 40 * r, 50, 20) for r in range(4) for c in range(3) if (r, c) != (2, 1)]
     cells = aligned_cells(boxes)

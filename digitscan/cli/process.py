@@ -148,6 +148,10 @@ def process(
         Path | None,
         typer.Option(help="Folder for pictures with boxes and digits drawn over each page.", rich_help_panel=_WRITE),
     ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option(help="Folder for one CSV a table, in the page's own shape.", rich_help_panel=_WRITE),
+    ] = None,
     layout: Annotated[
         LayoutName | None,
         typer.Option(
@@ -245,13 +249,14 @@ def process(
                 recognition__batch_size=batch_size,
             ),
         )  # fmt: skip
-        _run(sources, out or [], annotate, chosen, jobs, quiet, form or [], wide)
+        _run(sources, out or [], annotate, tables, chosen, jobs, quiet, form or [], wide)
 
 
 def _run(
     sources: list[str],
     out: list[str],
     annotate: Path | None,
+    tables: Path | None,
     config: Any,
     jobs: int,
     quiet: bool,
@@ -285,11 +290,14 @@ def _run(
         columns = [_columns(template) for template in reader.forms.templates] if reader.forms and wide else []
         writers = [stack.enter_context(open_writer(target, reader.run_info, columns)) for target in targets]
         keep_images = annotate is not None or any(writer.wants_images for writer in writers)
-        if annotate is not None:
-            _check_folder(annotate)
+        for folder in filter(None, (annotate, tables)):
+            _check_folder(folder)
         table = result_table() if to_terminal else None
-        own = {Path(target).resolve() for target in out} | ({annotate.resolve()} if annotate else set())
+        own = {Path(target).resolve() for target in out} | {
+            folder.resolve() for folder in filter(None, (annotate, tables))
+        }
         taken: set[str] = set()
+        tables_taken: set[str] = set()
         found = [0]
         tally.started = time.monotonic()
         with progress_bar(quiet) as show:
@@ -311,6 +319,10 @@ def _run(
                         from digitscan.export.annotate import write_annotation
 
                         write_annotation(annotate, page.image, outcome, taken)
+                    if tables is not None and isinstance(outcome, PageResult):
+                        from digitscan.export.tables import write_tables
+
+                        write_tables(tables, outcome, tables_taken)
                     if table is not None:
                         add_rows(table, outcome)
                     tally.add(outcome)
@@ -330,6 +342,8 @@ def _run(
                 errors_console().print(f"[dim]wrote[/] {_plain(target)}")
         if annotate is not None and taken:
             errors_console().print(f"[dim]wrote[/] {len(taken)} pictures in {_plain(str(annotate))}")
+        if tables is not None and tables_taken:
+            errors_console().print(f"[dim]wrote[/] {len(tables_taken)} tables in {_plain(str(tables))}")
     if interrupted:
         errors_console().print("[yellow]Interrupted: what was read is written.[/]")
         leave(ExitCode.INTERRUPTED)

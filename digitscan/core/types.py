@@ -243,6 +243,8 @@ class FieldReading:
     written: str = ""
     raw: str = ""
     """What the ink alone says, where a rule of the form chose another text; empty elsewhere."""
+    table: str = ""
+    """Name of the form's grid whose cell it is; empty elsewhere."""
     value: str = ""
     """The number that the text means where the form declares its decimals: ``40.50``; empty elsewhere."""
 

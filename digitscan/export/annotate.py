@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import Path
 
 import cv2
@@ -11,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import Box, FieldReading, GrayImage, PageRef, PageResult
-from digitscan.export.atomic import write_whole
+from digitscan.export.atomic import page_stem, write_whole
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) uint8, blue-green-red."""
@@ -143,23 +141,8 @@ def draw(image: GrayImage, result: PageResult) -> Picture:
 
 
 def annotation_path(folder: Path, ref: PageRef, taken: set[str]) -> Path:
-    """A name for a page's picture: inside `folder`, of safe characters, never given twice.
-
-    Parameters
-    ----------
-    taken : set of str
-        Names given so far; the new one is added.
-    """
-    stem = re.sub(r"[^\w.-]+", "_", Path(ref.path).stem, flags=re.ASCII).strip("._")[:80] or "page"
-    suffix = Path(ref.path).suffix.lower()
-    paged = ref.page_index > 0 or suffix in (".pdf", ".tif", ".tiff")
-    name = f"{stem}-p{ref.page_number:04d}" if paged else stem
-    if name in taken:
-        name += "-" + hashlib.sha256(ref.path.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    while name in taken:
-        name += "x"
-    taken.add(name)
-    return folder / f"{name}.jpg"
+    """A name for a page's picture, see `page_stem`."""
+    return folder / f"{page_stem(ref, taken)}.jpg"
 
 
 def write_annotation(folder: Path, image: GrayImage, result: PageResult, taken: set[str]) -> Path:

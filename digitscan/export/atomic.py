@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import sys
 import uuid
 from pathlib import Path
 from typing import BinaryIO
 
 from digitscan.core.errors import OutputError
+from digitscan.core.types import PageRef
 
 
 def output_error(path: str | Path, error: OSError) -> OutputError:
@@ -113,3 +116,25 @@ def write_whole(path: Path, data: bytes) -> None:
         file.abort()
         raise
     file.commit()
+
+
+def page_stem(ref: PageRef, taken: set[str], part: str = "") -> str:
+    """A file name for something made of a page: of safe characters, without suffix, never given twice.
+
+    Parameters
+    ----------
+    ref : PageRef
+    taken : set of str
+        Names given so far; the new one is added.
+    part : str
+        Which part of the page it is, such as a table's name.
+    """
+    stem = re.sub(r"[^\w.-]+", "_", Path(ref.path).stem, flags=re.ASCII).strip("._")[:80] or "page"
+    paged = ref.page_index > 0 or Path(ref.path).suffix.lower() in (".pdf", ".tif", ".tiff")
+    name = (f"{stem}-p{ref.page_number:04d}" if paged else stem) + (f"-{part}" if part else "")
+    if name in taken:
+        name += "-" + hashlib.sha256(ref.path.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    while name in taken:
+        name += "x"
+    taken.add(name)
+    return name

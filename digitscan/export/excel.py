@@ -11,7 +11,7 @@ import cv2
 from digitscan.core.errors import UsageError
 from digitscan.core.types import Box, FieldReading, GrayImage, PageFailure, PageOutcome, RunInfo
 from digitscan.export.records import clean
-from digitscan.export.wide import LEADING, FormColumns, Gatherer, header, row
+from digitscan.export.wide import LEADING, FormColumns, Gatherer, form_row, header
 from digitscan.export.writers import COLUMNS, ResultWriter, reading_row
 
 if TYPE_CHECKING:
@@ -103,13 +103,13 @@ class ExcelWriter(ResultWriter):
     def _wide(self, outcome: PageOutcome) -> None:
         assert self._gatherer is not None
         for form in self._gatherer.add(outcome):
-            self._form_row(form)
+            self._filled(form)
 
-    def _form_row(self, form: Any) -> None:
+    def _filled(self, form: Any) -> None:
         names = header(self._forms)
         places = {name: names.index(name, len(LEADING)) for name in form.readings}
         formats = {places[name]: self._format(r) for name, r in form.readings.items() if r.review}
-        self._line(row(form, self._forms), formats)
+        self._line(form_row(form, self._forms), formats)
 
     def _review(self, file: str, page: int, reading: FieldReading, image: GrayImage | None) -> None:
         if self._looked >= _MOST_ROWS:
@@ -136,7 +136,7 @@ class ExcelWriter(ResultWriter):
         """Write forms whose pages did not all come, and the workbook."""
         if self._gatherer is not None:
             for form in self._gatherer.rest():
-                self._form_row(form)
+                self._filled(form)
         self._book.close()
 
 

@@ -102,7 +102,7 @@ def header(forms: Sequence[FormColumns]) -> list[str]:
     ]
 
 
-def row(form: FilledForm, forms: Sequence[FormColumns]) -> list[str]:
+def form_row(form: FilledForm, forms: Sequence[FormColumns]) -> list[str]:
     """One filled form as cells of text, in the order of `header`."""
     own = next((f for f in forms if f.name == form.form), None)
     reviewed = [f"{name}: {r.reason or 'unsure'}" for name, r in form.readings.items() if r.review]

@@ -15,7 +15,7 @@ from digitscan.core.errors import UsageError
 from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageOutcome, PageResult, RunInfo
 from digitscan.export.atomic import AtomicFile
 from digitscan.export.records import clean, page_record, run_record
-from digitscan.export.wide import FormColumns, Gatherer, header, row
+from digitscan.export.wide import FormColumns, Gatherer, form_row, header
 
 COLUMNS = (
     "file", "page", "field", "row", "column", "text", "confidence", "state", "review", "reason",
@@ -136,11 +136,11 @@ class WideCsvWriter(ResultWriter):
 
     def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
         """Take a page; forms that are complete are written."""
-        self._rows([[clean(cell) for cell in row(form, self._forms)] for form in self._gatherer.add(outcome)])
+        self._rows([[clean(cell) for cell in form_row(form, self._forms)] for form in self._gatherer.add(outcome)])
 
     def end(self) -> None:
         """Write forms whose pages did not all come."""
-        self._rows([[clean(cell) for cell in row(form, self._forms)] for form in self._gatherer.rest()])
+        self._rows([[clean(cell) for cell in form_row(form, self._forms)] for form in self._gatherer.rest()])
 
 
 class JsonWriter(ResultWriter):

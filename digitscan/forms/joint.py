@@ -11,16 +11,34 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 import numpy as np
 
-from digitscan.core.rules import Operand, Rule
+from digitscan.core.rules import Operand
 from digitscan.forms.fields import BREAKS, Guess
 
-_MOST_COMBINATIONS = 3000
-"""Combinations of guesses that are weighed for one rule, the likeliest ones."""
+_MOST_GUESSES = 8000
+"""Guesses in all combinations that are weighed for one rule, the likeliest ones: many of few fields, few of many."""
+_ALL_BUT = 1e-5
+"""Share of all combinations that may be left unweighed."""
 _BY_CHANCE = 0.02
 """How often a rule that equates holds for texts at random; one that compares holds half the time."""
+
+
+class Rule(Protocol):
+    """What `weigh` asks: `digitscan.core.rules.Rule`, or the total of a table."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Fields that it speaks of."""
+
+    @property
+    def equates(self) -> bool:
+        """It says that two sides are equal: few texts fulfil it by chance."""
+
+    def holds(self, values: Mapping[str, Operand]) -> bool | None:
+        """Whether it is fulfilled; None where that cannot be told."""
 
 
 @dataclass(slots=True)
@@ -61,8 +79,11 @@ def _combinations(choices: Sequence[Choice]) -> list[tuple[float, tuple[int, ...
     waiting = [(-worth(first), first)]
     seen = {first}
     found: list[tuple[float, tuple[int, ...]]] = []
-    while waiting and len(found) < _MOST_COMBINATIONS:
+    left = 1.0
+    most = max(100, _MOST_GUESSES // len(choices))
+    while waiting and len(found) < most and left > _ALL_BUT:
         negative, places = heapq.heappop(waiting)
+        left += negative
         if found and -negative < 1e-9 * found[0][0]:
             break
         found.append((-negative, tuple(ranked[k][place] for k, place in enumerate(places))))
