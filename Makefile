@@ -9,6 +9,8 @@ STAMP := $(VENV)/.ready
 run: $(STAMP)
 	$(BIN)/digitscan process samples --out outputs/results.csv --out outputs/results.json --annotate outputs/pages
 	$(BIN)/digitscan process samples/line --layout line --out outputs/line.csv --annotate outputs/line
+	$(BIN)/digitscan process samples/forms/filled --form samples/forms/clinic.toml --form samples/forms/delivery.toml \
+	  --form samples/forms/meter.toml --wide --out outputs/forms.csv --annotate outputs/forms
 	$(BIN)/digitscan predict samples/digit/eight.png
 	@echo "See outputs/results.csv, outputs/results.json and the pictures in outputs/pages."
 
@@ -30,7 +32,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/accuracy.py
 
 clean:
-	rm -rf $(VENV) outputs/pages outputs/line outputs/*.csv outputs/*.json
+	rm -rf $(VENV) outputs/pages outputs/line outputs/forms outputs/*.csv outputs/*.json
 
 # Debian splits ensurepip off python3: where it is missing, virtualenv from the package index takes its place.
 $(STAMP): pyproject.toml constraints.txt

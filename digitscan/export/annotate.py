@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import Box, FieldReading, GrayImage, PageRef, PageResult
+from digitscan.core.types import Box, FieldReading, GrayImage, PageRef, PageResult, State
 from digitscan.export.atomic import page_stem, write_whole
 
 Picture = NDArray[np.uint8]
@@ -105,6 +105,8 @@ def draw(image: GrayImage, result: PageResult) -> Picture:
         Blue-green-red; small images are enlarged by a whole factor, and a legend is added below.
     """
     room = _room_above(result)
+    if result.form is not None:  # fields are larger than what stands in them: a label has room inside
+        room = np.maximum(room, [0.3 * reading.box.height for reading in result.readings])
     zoom = int(np.clip(round(_SMALL_SIDE / max(*image.shape, 1)), 1, 6))
     crowded = float(np.median(room[np.isfinite(room)])) if np.isfinite(room).any() else np.inf
     dense = int(np.clip(np.ceil(_LABEL_PX / max(crowded, 1.0)), 1, 3))
@@ -127,6 +129,8 @@ def draw(image: GrayImage, result: PageResult) -> Picture:
         thick = 3 * line if reading.review else line
         cv2.rectangle(canvas, (b.x - pad, b.y - pad), (b.right + pad - 1, b.bottom + pad - 1), color, thick)
     for reading, free in zip(result.readings, room * zoom, strict=True):
+        if reading.state is State.BLANK and not reading.review:
+            continue
         b = scaled(reading.box)
         # In close rows a label may lie on the feet of the row above, no more.
         most = max(free, 0.35 * b.height) / 1.45

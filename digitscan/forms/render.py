@@ -83,11 +83,11 @@ class _Sheet:
     def _px(self, *millimetres: float) -> list[int]:
         return [round(v * self._scale) for v in millimetres]
 
-    def text(self, x: float, y: float, height: float, text: str) -> None:
-        """A line of text whose letters are `height` high, its lower left corner at x, y."""
+    def text(self, x: float, y: float, height: float, text: str, anchor: str = "ld") -> None:
+        """A line of text whose letters are `height` high, its lower left corner, or another, at x, y."""
         font = ImageFont.load_default(max(6, round(height * self._scale)))
         left, foot = self._px(x, y)
-        self._pen.text((left, foot), text, fill=0, font=font, anchor="ld")
+        self._pen.text((left, foot), text, fill=0, font=font, anchor=anchor)
 
     def lines(self, x: float, y: float, w: float, h: float, columns: int, rows: int, *, tooth: float = 0.0) -> None:
         """A box parted into like cells; with a `tooth` from 0 to 1, a comb whose teeth start so far down."""
@@ -166,7 +166,7 @@ def _draw_zone(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
             sheet.text(x + k * w / zone.column_count + 0.8, y - 0.8, 0.85 * _LABEL_MM, name.replace("_", " "))
         for k in range(zone.row_count):
             name = zone.rows[k] if isinstance(zone.rows, tuple) else str(k + 1)
-            sheet.text(x - 1.1 - 0.62 * _LABEL_MM * len(name), y + (k + 0.8) * h / zone.row_count, _LABEL_MM, name)
+            sheet.text(x - 1.5, y + (k + 0.75) * h / zone.row_count, _LABEL_MM, name, anchor="rd")
         _draw_lines(sheet, zone)
         return
     sheet.text(x, y - 0.8, _LABEL_MM, label)
