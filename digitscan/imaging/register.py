@@ -34,8 +34,8 @@ _MATCHED, _MATCHED_LINES = 0.5, 0.3
 """Correlation from which a square counts as found; of a frame's plain lines, between which digits stand, less."""
 _WITHIN, _WITHIN_LINES = 3, 6
 """How far the blank's ink may lie from the page's, in pixels: photographed paper curls inside its frame."""
-_MIN_QUALITY = 0.5
-"""Share of the blank's ink that must be found on the page."""
+_MIN_QUALITY, _MIN_QUALITY_MARKS = 0.5, 0.3
+"""Share of the blank's ink that must be found on the page; corner marks name the form, and less will do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -272,9 +272,9 @@ def found_share(soft: Ink, blank: Blank) -> float:
     total = int(blank.mask.sum())
     if not total:
         return 0.0
-    mask, levels = binarize(soft)
-    if blank.framed:  # inner lines are often paler than the frame
-        mask = soft > max(levels.paper + 0.2 * (levels.ink - levels.paper), 12)
+    # Rules are printed paler than letters and fade first: a low level still sees them.
+    levels = binarize(soft)[1]
+    mask = soft > max(levels.paper + 0.2 * (levels.ink - levels.paper), 12)
     near = cv2.dilate(mask.view(np.uint8), np.ones((2 * within + 1, 2 * within + 1), np.uint8))
     hit = int((near.view(np.bool_) & blank.mask).sum())
     # What dark pages would show by chance is no sign of the form.
@@ -359,8 +359,12 @@ def best_fit(image: GrayImage, blanks: Sequence[Blank]) -> tuple[int, LaidPage] 
         scored.sort(key=lambda item: -item[0])
         rough = [(number, to_blank, "features") for _, number, to_blank in scored[:3]]
     laid = [(number, _refine(image, to_blank, blanks[number], method)) for number, to_blank, method in rough]
-    fits = [item for item in laid if item[1].registration.quality >= _MIN_QUALITY]
+    fits = [item for item in laid if item[1].registration.quality >= _needed(item[1].registration.method)]
     return max(fits, key=lambda item: item[1].registration.quality) if fits else None
+
+
+def _needed(method: str) -> float:
+    return _MIN_QUALITY_MARKS if method == "marks" else _MIN_QUALITY
 
 
 def _by_frames(image: GrayImage, blanks: Sequence[Blank]) -> list[tuple[int, Transform, str]]:
