@@ -1,0 +1,64 @@
+"""``digitscan serve``: the web page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitscan.cli.common import errors_console, settings, teaching_errors
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine a token is wanted.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="DIGITSCAN_TOKEN", help="What visitors must bring; made up where it is needed.")
+    ] = None,
+    form: Annotated[
+        list[Path] | None, typer.Option("--form", "-f", help="Template of the forms that are uploaded.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model id or folder.")] = None,
+    max_mb: Annotated[int, typer.Option(min=1, max=2000, help="Largest upload in MB.")] = 30,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+) -> None:
+    """Open a web page on this machine: draw or upload numbers, and read the answer.
+
+    Nothing leaves the machine, and it works without a network.
+
+    [bold]Examples[/]
+
+      digitscan serve
+
+      digitscan serve --port 9000 --form survey.toml
+    """
+    with teaching_errors():
+        from digitscan.core.config import load_config
+        from digitscan.core.errors import UsageError
+
+        try:
+            import uvicorn
+
+            from digitscan.web.app import create_app
+            from digitscan.web.settings import WebSettings, new_token
+        except ImportError as error:
+            raise UsageError(f"the web page needs {error.name}", remedy="pip install 'digitscan[web]'") from error
+        given = WebSettings(
+            host=host, port=port, token=token or "", max_bytes=max_mb * 1_000_000, templates=tuple(form or ())
+        )
+        if not given.local and not given.token:
+            given = WebSettings(
+                host=host, port=port, token=new_token(), max_bytes=given.max_bytes, templates=given.templates
+            )
+        chosen = load_config(config, settings(recognition__model=model))
+        shown = f"http://{'[::1]' if host == '::1' else host}:{port}/" + (
+            f"?token={given.token}" if given.token else ""
+        )
+        console = errors_console()
+        console.print(f"[bold]digitscan[/] is at {shown}  [dim](Ctrl-C ends it)[/]")
+        if not given.local:
+            console.print("[yellow]Anyone who has this address with its token can use it.[/]")
+        uvicorn.run(
+            create_app(given, chosen), host=host, port=port, log_level="warning", server_header=False, access_log=False
+        )

@@ -1,0 +1,235 @@
+"""The server: routes, and nothing else. What they do is in `work`, what they refuse in `security`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import cv2
+import numpy as np
+from fastapi import Depends, FastAPI, File, Form, HTTPException, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from fastapi.templating import Jinja2Templates
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from digitscan.core.config import Config
+from digitscan.core.errors import DigitscanError, UsageError
+from digitscan.core.version import __version__
+from digitscan.recognition.architectures import architecture
+from digitscan.web.schemas import DrawingOut, ModelOut, PredictionOut, PredictionsOut, Problem, UploadOut
+from digitscan.web.security import COOKIE, BodyLimit, BodyTooLarge, Guard, problem
+from digitscan.web.settings import WebSettings
+from digitscan.web.work import Work, prediction
+
+_HERE = Path(__file__).parent
+_MOST_PICTURES = 256
+"""Pictures in one request of `/api/predict`."""
+Answer = TypeVar("Answer")
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem, "content": {"application/problem+json": {}}} for code in (400, 403, 413, 422, 503)
+}
+
+
+class _Gate:
+    """So many requests are worked on at once, so many wait, the rest are refused."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._free = asyncio.Semaphore(settings.at_once)
+        self._waiting, self._most = 0, settings.waiting
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Run blocking work in a thread, when its turn comes."""
+        if self._waiting >= self._most:
+            raise HTTPException(503, "too many requests wait: try again in a moment")
+        self._waiting += 1
+        try:
+            async with self._free:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1
+
+
+def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
+    """The web application.
+
+    Parameters
+    ----------
+    settings : WebSettings
+    config : Config, optional
+        How pages are read; the defaults when not given.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.work = await asyncio.to_thread(Work, settings, config)
+        app.state.gate = _Gate(settings)
+        # The first drawing must not wait for the network's compilation.
+        await asyncio.to_thread(app.state.work.read_drawing, _warm_up_picture(), ())
+        try:
+            yield
+        finally:
+            app.state.work.close()
+
+    app = FastAPI(
+        title="digitscan", version=__version__, summary="Numbers on paper, or drawn, become data.",
+        lifespan=lifespan, docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    registry = CollectorRegistry()
+    requests = Counter("digitscan_requests", "Requests by path and status", ["path", "status"], registry=registry)
+    seconds = Histogram("digitscan_request_seconds", "Time to answer", ["path"], registry=registry)
+    guard = Guard(settings)
+
+    @app.middleware("http")
+    async def guarded(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+        started = asyncio.get_running_loop().time()
+        response = await guard(request, following)
+        route = request.scope.get("route")
+        path = getattr(route, "path", "other")
+        requests.labels(path, response.status_code).inc()
+        seconds.labels(path).observe(asyncio.get_running_loop().time() - started)
+        return response
+
+    app.add_middleware(BodyLimit, most=settings.max_bytes)
+    _tell_errors(app)
+    _add_pages(app, settings, registry)
+    _add_api(app)
+    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    return app
+
+
+def _warm_up_picture() -> bytes:
+    """A number to read before the first visitor comes."""
+
+    sheet = np.full((120, 300), 255, np.uint8)
+    cv2.putText(sheet, "2026", (30, 90), cv2.FONT_HERSHEY_SIMPLEX, 2.5, 0, 6)
+    return cv2.imencode(".png", sheet)[1].tobytes()
+
+
+def _tell_errors(app: FastAPI) -> None:
+    @app.exception_handler(StarletteHTTPException)
+    async def http_error(_: Request, error: StarletteHTTPException) -> Response:
+        return problem(error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem(422, "the request makes no sense", f"{where}: {first['msg']}")
+
+    @app.exception_handler(DigitscanError)
+    async def own_error(_: Request, error: DigitscanError) -> Response:
+        status = 400 if isinstance(error, UsageError) else 422
+        return problem(status, error.message, error.remedy)
+
+    @app.exception_handler(BodyTooLarge)
+    async def too_large(_: Request, __: BodyTooLarge) -> Response:
+        return problem(413, "too large")
+
+
+def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
+def _gate(request: Request) -> _Gate:
+    gate: _Gate = request.app.state.gate
+    return gate
+
+
+WorkDep = Annotated[Work, Depends(_work)]
+GateDep = Annotated[_Gate, Depends(_gate)]
+
+
+def _add_pages(app: FastAPI, settings: WebSettings, registry: CollectorRegistry) -> None:
+    templates = Jinja2Templates(directory=_HERE / "templates")
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def index(request: Request, work: WorkDep, token: str = "") -> Response:
+        if token and settings.token:  # the token goes into a cookie, and out of the address
+            response: Response = RedirectResponse("/", 303)
+            response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+            return response
+        default = work.reader.classifier.card.id
+        others = sorted(name for name in work.cards if name != default)
+        forms = [t.form.name for t in work.reader.forms.templates] if work.reader.forms else []
+        values = {"version": __version__, "default": default, "others": others, "settings": settings, "forms": forms}
+        return templates.TemplateResponse(request, "index.html", values)
+
+    @app.get("/healthz", summary="Is the server up, and is the model loaded?")
+    async def health(work: WorkDep) -> dict[str, str]:
+        return {"status": "ok", "version": __version__, "model": work.reader.classifier.card.id}
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/results/{key}/{number}.jpg", include_in_schema=False)
+    async def picture(work: WorkDep, key: str, number: int) -> Response:
+        path = work.uploads.picture(key, number)
+        if path is None:
+            raise HTTPException(404, "this picture is not here, or no more")
+        return FileResponse(path, media_type="image/jpeg")
+
+
+def _add_api(app: FastAPI) -> None:
+    @app.get("/api/models", response_model=list[ModelOut], summary="Networks that can be chosen")
+    async def models(work: WorkDep) -> list[ModelOut]:
+        default = work.reader.classifier.card.id
+        return [
+            ModelOut(
+                id=name, parameters=card.parameters, default=name == default,
+                description=architecture(card.architecture).summary,
+            )
+            for name, card in sorted(work.cards.items())
+        ]  # fmt: skip
+
+    @app.post("/api/draw", response_model=DrawingOut, responses=_ERRORS, summary="Read everything in one drawing")
+    async def drawing(
+        request: Request, work: WorkDep, gate: GateDep, models: Annotated[list[str] | None, Query(max_length=12)] = None
+    ) -> DrawingOut:
+        data = await request.body()
+        if not data:
+            raise HTTPException(422, "send a picture as the request's body")
+        return await gate.run(lambda: work.read_drawing(data, models or ()))
+
+    @app.post("/api/predict", response_model=PredictionsOut, responses=_ERRORS, summary="Pictures of ONE digit each")
+    async def predict(
+        work: WorkDep, files: Annotated[list[UploadFile], File()], model: Annotated[str, Form()] = ""
+    ) -> PredictionsOut:
+        if len(files) > _MOST_PICTURES:
+            raise HTTPException(422, f"at most {_MOST_PICTURES} pictures at once")
+        classifier = await asyncio.to_thread(work.classifier, model)
+
+        async def one(file: UploadFile) -> PredictionOut:
+            name = _plain(file.filename)
+            data = await file.read()
+            try:
+                crops = await asyncio.to_thread(work.crop, data)
+            except DigitscanError as error:
+                return prediction(name, None, error)
+            if not len(crops):
+                return prediction(name, None)
+            if classifier is work.reader.classifier:
+                rows = await work.batcher.classify(crops)
+            else:
+                rows = await asyncio.to_thread(classifier.classify, crops)
+            return prediction(name, rows[0])
+
+        answers = await asyncio.gather(*(one(file) for file in files))
+        return PredictionsOut(model=classifier.card.id, predictions=list(answers))
+
+    @app.post("/api/process", response_model=UploadOut, responses=_ERRORS, summary="Read a page, a photo or a PDF")
+    async def process(work: WorkDep, gate: GateDep, file: Annotated[UploadFile, File()]) -> UploadOut:
+        data, name = await file.read(), _plain(file.filename)
+        return await gate.run(lambda: work.read_upload(data, name))
+
+
+def _plain(name: str | None) -> str:
+    """A name to show; it never becomes a path."""
+    return "".join(c for c in Path(name or "upload").name if c.isprintable())[:120] or "upload"

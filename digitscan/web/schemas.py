@@ -1,0 +1,87 @@
+"""What the API answers, for people and for OpenAPI."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 has it."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+
+
+class DigitOut(BaseModel):
+    """One digit of a number."""
+
+    digit: str
+    confidence: float
+    box: tuple[int, int, int, int] = Field(description="left, top, width, height in pixels of the picture")
+    bars: list[float] = Field(description="probabilities of 0 to 9, and of not-a-digit")
+    crop: str = Field(description="what the network sees: 28x28 bytes, 0 is paper, base64")
+    models: dict[str, str] = Field(default_factory=dict, description="what other networks say of the same crop")
+
+
+class NumberOut(BaseModel):
+    """One number."""
+
+    text: str
+    written: str
+    confidence: float
+    review: bool
+    reason: str
+    box: tuple[int, int, int, int]
+    digits: list[DigitOut]
+    alternatives: list[tuple[str, float]]
+
+
+class DrawingOut(BaseModel):
+    """Everything that was read in a drawing."""
+
+    model: str
+    milliseconds: float
+    numbers: list[NumberOut]
+
+
+class PredictionOut(BaseModel):
+    """One picture of ONE digit."""
+
+    file: str
+    digit: str = Field(description="0 to 9, not-a-digit, or empty where there is no ink")
+    confidence: float
+    bars: list[float]
+    error: str = ""
+
+
+class PredictionsOut(BaseModel):
+    """All pictures of one request, in their order."""
+
+    model: str
+    predictions: list[PredictionOut]
+
+
+class PageOut(BaseModel):
+    """One page of an upload: the record that `results.json` has, and where its picture is."""
+
+    result: dict[str, object]
+    picture: str = Field(description="address of the annotated page; empty where it could not be read")
+
+
+class UploadOut(BaseModel):
+    """An upload that was read."""
+
+    id: str
+    pages: list[PageOut]
+    cut_off: bool = Field(description="the file has more pages than are read here")
+
+
+class ModelOut(BaseModel):
+    """A network that can be chosen."""
+
+    id: str
+    parameters: int
+    default: bool
+    description: str

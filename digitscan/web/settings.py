@@ -1,0 +1,60 @@
+"""Limits and manners of the server."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """How the server behaves.
+
+    Attributes
+    ----------
+    host, port
+        Where it listens. Beyond this machine it wants a token.
+    token : str
+        What requests must bring; empty asks for none.
+    max_bytes : int
+        Largest request.
+    max_pages : int
+        Pages read of one upload.
+    max_pixels : int
+        Largest page.
+    at_once : int
+        Requests that are read at the same time; more wait, and are refused when too many wait.
+    waiting : int
+        Requests that may wait.
+    keep_s : float
+        Seconds after which an upload's pictures are deleted.
+    keep : int
+        Uploads that are kept at the most.
+    templates : tuple of Path
+        Forms that uploads may be filled from.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str = ""
+    max_bytes: int = 30_000_000
+    max_pages: int = 20
+    max_pixels: int = 60_000_000
+    at_once: int = 2
+    waiting: int = 32
+    keep_s: float = 900.0
+    keep: int = 40
+    templates: tuple[Path, ...] = field(default_factory=tuple)
+
+    @property
+    def local(self) -> bool:
+        """Whether it listens on this machine alone."""
+        return self.host in LOCAL
+
+
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(24)
