@@ -116,6 +116,7 @@ class Reader:
         stdin: TextIO | None = None,
         exclude: Collection[Path] = (),
         on_found: Callable[[int], None] | None = None,
+        known: Callable[[PageRef], PageOutcome | None] | None = None,
     ) -> Generator[PageRead, None, None]:
         """Read pages lazily, in order, each with its picture if asked for.
 
@@ -130,6 +131,8 @@ class Reader:
             Resolved paths that are never taken from inside a folder.
         on_found : callable, optional
             Called with the number of pages found so far.
+        known : callable, optional
+            Gives the outcome of a page that was read before, which is then not read again.
         """
         found = find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude)
         return read_pages(
@@ -141,6 +144,7 @@ class Reader:
             jobs=self.jobs,
             keep_images=keep_images,
             on_found=on_found,
+            known=known,
         )
 
     def read_image(self, image: GrayImage, name: str = "image") -> PageOutcome:

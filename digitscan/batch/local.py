@@ -76,7 +76,8 @@ class PageRead:
 @dataclass(slots=True, eq=False)
 class _Ready:
     ref: PageRef
-    failed: PageFailure | None = None
+    settled: PageOutcome | None = None
+    """A failure, or a result that was known before."""
     page: RasterPage | None = None
     prepared: PreparedPage | None = None
     filled: FilledPage | None = None
@@ -96,7 +97,7 @@ def _prepare(ref: PageRef, config: Config, forms: FormSet | None) -> _Ready:
         stage = "registration" if forms is not None else "segmentation"
         return _prepared(page, config, forms)
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-        return _Ready(ref, failed=failure(ref, stage, error))
+        return _Ready(ref, settled=failure(ref, stage, error))
 
 
 def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> _Ready:
@@ -159,10 +160,10 @@ def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[
     return finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
 
 
-def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageFailure:
+def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageOutcome:
     """A page read piece by piece, whichever way up it lies."""
-    if item.failed is not None:
-        return item.failed
+    if item.settled is not None:
+        return item.settled
     page, prepared, posteriors = item.page, item.prepared, item.posteriors
     if page is None or prepared is None or posteriors is None:
         raise RuntimeError("a page without failure must be prepared and classified")
@@ -176,13 +177,13 @@ def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Readin
 
 
 def _read_lines_together(
-    readings: list[Reading | _Filled | PageFailure], line_reader: ReadLines | None, config: Config
+    readings: list[Reading | _Filled | PageOutcome], line_reader: ReadLines | None, config: Config
 ) -> list[PageOutcome]:
     """Show the doubtful strings of all pages to the reader of lines in one call, and read their pages by both."""
     chosen: dict[int, list[int]] = {}
     views: list[Line] = []
     for place, reading in enumerate(readings):
-        if line_reader is None or isinstance(reading, PageFailure):
+        if line_reader is None or isinstance(reading, PageFailure | PageResult):
             continue
         try:
             chosen[place] = _doubtful(reading)
@@ -192,7 +193,7 @@ def _read_lines_together(
     answers = iter(line_reader.read(views) if line_reader is not None and views else ())
     outcomes: list[PageOutcome] = []
     for place, reading in enumerate(readings):
-        if isinstance(reading, PageFailure):
+        if isinstance(reading, PageFailure | PageResult):
             outcomes.append(reading)
             continue
         try:
@@ -230,6 +231,7 @@ def read_pages(
     jobs: int = 0,
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
+    known: Callable[[PageRef], PageOutcome | None] | None = None,
 ) -> Generator[PageRead, None, None]:
     """Read pages lazily, in the order of the sources.
 
@@ -251,10 +253,12 @@ def read_pages(
         Hand each page's picture on, for annotation.
     on_found : callable, optional
         Called with the number of pages found so far, for a progress bar.
+    known : callable, optional
+        Gives the outcome of a page that was read before; such pages are neither loaded nor read, and have no picture.
     """
     workers = jobs or default_jobs()
     found = 0
-    pending: deque[Future[_Ready] | PageFailure] = deque()
+    pending: deque[Future[_Ready] | PageOutcome] = deque()
     refs = _refs(sources, config)
     exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
@@ -268,7 +272,11 @@ def read_pages(
                 found += 1
                 if on_found is not None:
                     on_found(found)
-                pending.append(ref if isinstance(ref, PageFailure) else pool.submit(_prepare, ref, config, forms))
+                if isinstance(ref, PageFailure):
+                    pending.append(ref)
+                    continue
+                before = known(ref) if known is not None else None
+                pending.append(before if before is not None else pool.submit(_prepare, ref, config, forms))
             if not pending:
                 return
             group: list[_Ready] = []
@@ -279,7 +287,7 @@ def read_pages(
                 if group and isinstance(head, Future) and not head.done():
                     break
                 pending.popleft()
-                item = _Ready(head.ref, failed=head) if isinstance(head, PageFailure) else head.result()
+                item = head.result() if isinstance(head, Future) else _Ready(head.ref, settled=head)
                 group.append(item)
                 crops += len(item.prepared.crops) if item.prepared is not None else 0
             _classify_together(group, classifier)

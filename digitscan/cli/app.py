@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli import compare, data, doctor, evaluate, form, models, predict, process, segment, serve, train
+from digitscan.cli import compare, data, doctor, evaluate, form, jobs, models, predict, process, segment, serve, train
 from digitscan.core.version import __version__
 
 app = typer.Typer(
@@ -55,7 +55,9 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)
+app.command("export")(jobs.export)
 app.command("doctor")(doctor.doctor)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(form.app, name="form")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -214,12 +215,25 @@ def process(
             "--jobs", "-j", min=0, help="Workers that prepare pages; 0 takes the cores.", rich_help_panel=_RUN
         ),
     ] = 0,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            help="Job file, from which a run goes on. [dim]Default: beside the first --out[/]", rich_help_panel=_RUN
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Read everything anew, whatever was read before.", rich_help_panel=_RUN)
+    ] = False,
+    no_job: Annotated[bool, typer.Option("--no-job", help="Keep no job file.", rich_help_panel=_RUN)] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.", rich_help_panel=_RUN)] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress and no summary.", rich_help_panel=_RUN)
     ] = False,
 ) -> None:
     """Read every number on the pages of files, folders and PDFs.
+
+    Run the same command again after an interruption, and it goes on where it ended: pages that were read are in the
+    job file beside the results, and are known by their content.
 
     Without --out a terminal gets a table and a pipe gets CSV. Pages that cannot be read are named, and the
     rest goes on. Exit status: 0 all read, 1 some pages failed, 2 usage, 3 nothing readable, 4 model missing
@@ -249,25 +263,38 @@ def process(
                 recognition__batch_size=batch_size,
             ),
         )  # fmt: skip
-        _run(sources, out or [], annotate, tables, chosen, jobs, quiet, form or [], wide)
+        asked = _Outputs(out or [], annotate, tables, wide, _job_path(job, out or [], no_job), fresh)
+        _run(sources, asked, chosen, jobs, quiet, form or [])
 
 
-def _run(
-    sources: list[str],
-    out: list[str],
-    annotate: Path | None,
-    tables: Path | None,
-    config: Any,
-    jobs: int,
-    quiet: bool,
-    forms: list[Path],
-    wide: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """What a run writes, and where."""
+
+    out: list[str]
+    annotate: Path | None
+    tables: Path | None
+    wide: bool
+    job: Path | None
+    fresh: bool
+
+
+def _job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
+    """The job file: as named, or beside the first result file; none for what only goes to a screen or a pipe."""
+    if no_job:
+        return None
+    first = next((Path(target) for target in out if target != "-"), None)
+    return job if job is not None else first.with_suffix(".job") if first is not None else None
+
+
+def _run(sources: list[str], asked: _Outputs, config: Any, jobs: int, quiet: bool, forms: list[Path]) -> None:
+    from digitscan.batch.journal import Journal
     from digitscan.core.errors import ExitCode, UsageError
     from digitscan.core.types import PageFailure, PageResult
     from digitscan.export.writers import check_target, open_writer
     from digitscan.ingest.pages import PageSelection
 
+    out, annotate, tables, wide = asked.out, asked.annotate, asked.tables, asked.wide
     PageSelection.parse(config.ingest.pages)
     if wide and not forms:
         raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
@@ -287,15 +314,15 @@ def _run(
         else:
             reader = Reader(config, jobs=jobs, forms=forms)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
-        columns = [_columns(template) for template in reader.forms.templates] if reader.forms and wide else []
+        journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
+        columns = [form_columns(template) for template in reader.forms.templates] if reader.forms and wide else []
         writers = [stack.enter_context(open_writer(target, reader.run_info, columns)) for target in targets]
         keep_images = annotate is not None or any(writer.wants_images for writer in writers)
         for folder in filter(None, (annotate, tables)):
             _check_folder(folder)
         table = result_table() if to_terminal else None
-        own = {Path(target).resolve() for target in out} | {
-            folder.resolve() for folder in filter(None, (annotate, tables))
-        }
+        written = [Path(target) for target in out] + [p for p in (asked.job, annotate, tables) if p is not None]
+        own = {path.resolve() for path in written}
         taken: set[str] = set()
         tables_taken: set[str] = set()
         found = [0]
@@ -307,10 +334,13 @@ def _run(
                 stdin=sys.stdin if "-" in sources else None,
                 exclude=own,
                 on_found=lambda count: found.__setitem__(0, count),
+                known=journal.known if journal is not None else None,
             )
             try:
                 for page in stream:
                     outcome = page.outcome
+                    if journal is not None:
+                        journal.add(outcome)
                     for writer in writers:
                         writer.write(outcome, page.image)
                     if isinstance(outcome, PageFailure):
@@ -331,12 +361,17 @@ def _run(
                 interrupted = True  # what is done is written below
             finally:
                 stream.close()
+        if journal is not None and not interrupted:
+            journal.finish()
+        reused = journal.reused if journal is not None else 0
     if table is not None and table.row_count:
         from rich.console import Console
 
         Console().print(table)
     if not quiet:
         tally.show()
+        if reused:
+            errors_console().print(f"[dim]{reused} of these pages were read before: --fresh reads them anew[/]")
         for target in out:
             if target != "-":
                 errors_console().print(f"[dim]wrote[/] {_plain(target)}")
@@ -358,7 +393,8 @@ def _plain(text: str) -> str:
     return escape(text.encode("utf-8", "backslashreplace").decode())
 
 
-def _columns(template: Any) -> Any:
+def form_columns(template: Any) -> Any:
+    """What a wide table has to know of a template."""
     from digitscan.export.wide import FormColumns
 
     return FormColumns(template.form.name, template.form.pages, tuple(template.columns()))

@@ -1,0 +1,305 @@
+"""The job file: what a run has read, page by page, in one SQLite file. A run that ended early goes on from it.
+
+See docs/job-file.md for the schema. A page is known by its content (the file's sha256, and the page's number) and by
+the run's origin; so moved files are recognized, and changed ones are read anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from digitscan.core.errors import OutputError, UsageError
+from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, RunInfo
+
+SCHEMA = 1
+"""Of the job file; raised when a table changes."""
+_APPLICATION = 0x64677363
+"""SQLite's application id of a job file: "dgsc"."""
+_TABLES = """
+CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE pages (
+  file TEXT NOT NULL,
+  page INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('ok', 'failed')),
+  stage TEXT NOT NULL,
+  readings INTEGER NOT NULL,
+  review INTEGER NOT NULL,
+  outcome BLOB NOT NULL,
+  read_at REAL NOT NULL,
+  PRIMARY KEY (file, page)
+);
+CREATE INDEX pages_by_content ON pages (sha256, page);
+CREATE INDEX pages_in_order ON pages (position);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """Where a job stands.
+
+    Attributes
+    ----------
+    pages, failed, readings, review : int
+    failures : tuple of (str, int)
+        Stages and errors with how often, the most frequent first.
+    started, last : float
+        Seconds since the epoch.
+    finished : bool
+        The last run came to its end.
+    """
+
+    pages: int
+    failed: int
+    readings: int
+    review: int
+    failures: tuple[tuple[str, int], ...]
+    started: float
+    last: float
+    finished: bool
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        found: dict[str, str] = {}
+        for key, inner in value.items():
+            found |= _flat(inner, f"{prefix}{key}.")
+        return found
+    return {prefix[:-1]: json.dumps(value)}
+
+
+def origin_of(run: RunInfo) -> dict[str, str]:
+    """What a page's reading depends on, as flat text: version, models, settings, forms."""
+    return _flat(msgspec.to_builtins(run))
+
+
+def _encode_text(path: str) -> str:
+    """A path as SQLite takes it: bytes of a name that are no UTF-8 become escapes that can be undone."""
+    return path.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+class Journal:
+    """An open job file.
+
+    Parameters
+    ----------
+    path : Path
+    run : RunInfo
+        The origin of this run; a file of another one is refused.
+    fresh : bool
+        Forget what the file holds.
+
+    Raises
+    ------
+    UsageError
+        If the file belongs to another configuration, or is no job file.
+    OutputError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: Path, run: RunInfo, *, fresh: bool = False) -> None:
+        self.path = path
+        self.reused = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if fresh:
+                for old in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+                    old.unlink(missing_ok=True)
+            new = not path.exists() or path.stat().st_size == 0
+            self._db = _connect(path)
+            if new:
+                self._create(run)
+            else:
+                _check_kind(self._db, path)
+                self._compare(run)
+            self._set("finished", "false")
+            self._db.commit()
+        except sqlite3.DatabaseError as error:
+            raise _told(path, error) from error
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the job file {path}: {error.strerror}", remedy="name another with --job"
+            ) from error
+        self._position = int(self._db.execute("SELECT coalesce(max(position), 0) FROM pages").fetchone()[0])
+
+    def _create(self, run: RunInfo) -> None:
+        self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+        self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+        self._db.executescript(_TABLES)
+        self._set("origin", json.dumps(origin_of(run)))
+        self._set("run", msgspec.json.encode(run).decode())
+        self._set("started", repr(time.time()))
+
+    def _compare(self, run: RunInfo) -> None:
+        own, now = json.loads(_get(self._db, "origin")), origin_of(run)
+        unlike = [key for key in sorted(own.keys() | now.keys()) if own.get(key) != now.get(key)]
+        unlike = [key for key in unlike if key != "config.digest"] or unlike
+        if unlike:
+            shown = "; ".join(f"{key}: {own.get(key, 'none')} there, {now.get(key, 'none')} now" for key in unlike[:3])
+            raise UsageError(
+                f"the job {self.path} was read in another way ({shown})",
+                remedy="give --fresh to read everything anew, or write to another --out",
+            )
+
+    def _set(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, value))
+
+    def known(self, ref: PageRef) -> PageResult | None:
+        """The result of a page of the same content, under its present name; None where it must be read."""
+        if not ref.sha256:
+            return None
+        row = self._db.execute(
+            "SELECT outcome FROM pages WHERE sha256 = ? AND page = ? AND status = 'ok' LIMIT 1",
+            (ref.sha256, ref.page_index),
+        ).fetchone()
+        if row is None:
+            return None
+        result = msgspec.json.decode(row[0], type=PageResult)
+        self.reused += 1
+        return replace(result, ref=ref)
+
+    def add(self, outcome: PageOutcome) -> None:
+        """Keep a page; a later one of the same name and number takes its place.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        self._position += 1
+        ok = isinstance(outcome, PageResult)
+        readings = outcome.readings if isinstance(outcome, PageResult) else ()
+        # Names that are no UTF-8 cannot stand in JSON: the name has a column of its own.
+        stored = replace(outcome, ref=replace(outcome.ref, path=""))
+        row = (
+            _encode_text(outcome.ref.path), outcome.ref.page_index, outcome.ref.sha256, self._position,
+            "ok" if ok else "failed", "" if isinstance(outcome, PageResult) else outcome.stage, len(readings),
+            sum(r.review for r in readings), msgspec.json.encode(stored), time.time(),
+        )  # fmt: skip
+        try:
+            self._db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.commit()
+        except sqlite3.DatabaseError as error:
+            raise _told(self.path, error) from error
+
+    def finish(self) -> None:
+        """Say that the run came to its end."""
+        self._set("finished", "true")
+        self._db.commit()
+
+    def close(self) -> None:
+        """Close the file; everything added is in it."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=10)
+    # A plugged-out machine loses the last pages at the most; the file stays whole.
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
+
+
+def _get(database: sqlite3.Connection, key: str) -> str:
+    row = database.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _check_kind(database: sqlite3.Connection, path: Path) -> None:
+    if database.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+        raise UsageError(f"{path} is no job of digitscan", remedy="name another file with --job")
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA:
+        raise UsageError(f"the job {path} has schema {version}, this version knows {SCHEMA}", remedy="give --fresh")
+
+
+def _told(path: Path, error: sqlite3.DatabaseError) -> UsageError | OutputError:
+    text = str(error)
+    if "not a database" in text or "malformed" in text:
+        return UsageError(
+            f"{path} is no job of digitscan, or damaged", remedy="give --fresh, or name another with --job"
+        )
+    if "full" in text:
+        return OutputError(
+            f"cannot write the job file {path}: the disk is full", remedy="free some space and run again"
+        )
+    if "locked" in text:
+        return UsageError(f"the job {path} is in use by another run", remedy="wait for it, or name another with --job")
+    return OutputError(f"cannot write the job file {path}: {text}", remedy="name another with --job, or give --no-job")
+
+
+class JobFile:
+    """A job file, to look at: its origin, where it stands, and its pages in order.
+
+    Raises
+    ------
+    UsageError
+        If it is not there or no job file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise UsageError(f"no job {path}", remedy="name the .job file beside a run's results")
+        self.path = path
+        try:
+            self._db = sqlite3.connect(path, timeout=10)
+            self._db.execute("PRAGMA query_only = 1")
+            _check_kind(self._db, path)
+            self.run = msgspec.json.decode(_get(self._db, "run"), type=RunInfo)
+        except sqlite3.DatabaseError as error:
+            raise _told(path, error) from error
+
+    def outcomes(self) -> Iterator[PageOutcome]:
+        """All pages in the order in which they were read, one at a time."""
+        rows = self._db.execute("SELECT file, status, outcome FROM pages ORDER BY position")
+        for file, status, blob in rows:
+            kind: type[PageOutcome] = PageResult if status == "ok" else PageFailure
+            outcome: PageOutcome = msgspec.json.decode(blob, type=kind)
+            path = file.encode("latin-1").decode("utf-8", "surrogateescape")
+            yield replace(outcome, ref=replace(outcome.ref, path=path))
+
+    def summary(self) -> JobSummary:
+        """Where the job stands."""
+        total = self._db.execute(
+            "SELECT count(*), sum(status = 'failed'), sum(readings), sum(review), max(read_at) FROM pages"
+        ).fetchone()
+        failures: Counter[str] = Counter()
+        for (blob,) in self._db.execute("SELECT outcome FROM pages WHERE status = 'failed'"):
+            failed = msgspec.json.decode(blob, type=PageFailure)
+            failures[f"{failed.stage}: {failed.message}"] += 1
+        started = float(_get(self._db, "started") or 0)
+        return JobSummary(
+            pages=int(total[0]),
+            failed=int(total[1] or 0),
+            readings=int(total[2] or 0),
+            review=int(total[3] or 0),
+            failures=tuple(failures.most_common()),
+            started=started,
+            last=float(total[4] or started),
+            finished=_get(self._db, "finished") == "true",
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

@@ -1,0 +1,85 @@
+"""``digitscan jobs`` and ``digitscan export``: what a run has read, looked at and written again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitscan.cli.common import errors_console, teaching_errors
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Runs and their job files.")
+
+
+@app.command("show")
+def show(job: Annotated[Path, typer.Argument(help="The .job file beside a run's results.")]) -> None:
+    """Say where a job stands: pages, failures by reason, what is for review.
+
+    [bold]Example[/]
+
+      digitscan jobs show results.job
+    """
+    with teaching_errors():
+        from rich.console import Console
+        from rich.table import Table
+
+        from digitscan.batch.journal import JobFile
+
+        file = JobFile(job)
+        s = file.summary()
+        took = max(s.last - s.started, 1e-6)
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for name, value in (
+            ("state", "finished" if s.finished else "not finished: run the same command again to go on"),
+            ("pages", f"{s.pages}, {s.failed} failed"),
+            ("readings", f"{s.readings}, {s.review} for review"),
+            ("started", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(s.started))),
+            ("took so far", f"{took:.0f} s, {s.pages / took:.1f} pages/s"),
+            ("model", file.run.model.id),
+        ):
+            table.add_row(f"[dim]{name}[/]", value)
+        console = Console(highlight=False)
+        console.print(table)
+        for reason, count in s.failures[:20]:
+            console.print(f"[red]{count:6d}[/] {reason}")
+        file.close()
+
+
+def export(
+    job: Annotated[Path, typer.Argument(help="The .job file beside a run's results.")],
+    out: Annotated[
+        list[str], typer.Option("--out", "-o", help=".csv, .xlsx, .json or .jsonl; several times; - is CSV.")
+    ],
+    form: Annotated[
+        list[Path] | None, typer.Option("--form", "-f", help="The run's templates: CSV and Excel are wide then.")
+    ] = None,
+) -> None:
+    """Write a job's results again, in any format, without reading a page.
+
+    [bold]Example[/]
+
+      digitscan export results.job --out results.json --out results.xlsx
+    """
+    with teaching_errors():
+        from contextlib import ExitStack
+
+        from digitscan.batch.journal import JobFile
+        from digitscan.cli.process import form_columns
+        from digitscan.core.template import load_template
+        from digitscan.export.writers import check_target, open_writer
+
+        for target in out:
+            check_target(target)
+        columns = [form_columns(load_template(path)) for path in form or ()]
+        file = JobFile(job)
+        with ExitStack() as stack:
+            writers = [stack.enter_context(open_writer(target, file.run, columns)) for target in out]
+            for outcome in file.outcomes():
+                for writer in writers:
+                    writer.write(outcome)
+        file.close()
+        for target in out:
+            if target != "-":
+                errors_console().print(f"[dim]wrote[/] {target}")
