@@ -60,7 +60,9 @@ def main() -> None:
 
     def reader_for(layout: str) -> Reader:
         if layout not in readers:
-            readers[layout] = Reader(layout=layout, model=arguments.model)
+            puzzle = [ROOT / "samples" / "forms" / "puzzle.toml"] if layout == "form" else []
+            plain = "auto" if layout == "form" else layout
+            readers[layout] = Reader(layout=plain, model=arguments.model, forms=puzzle)
         return readers[layout]
 
     if (arguments.data / "mnist").is_dir():
@@ -73,6 +75,7 @@ def main() -> None:
         ("cheque-amounts", "line", score_cheques),
         ("weather-tables", "table", score_tables),
         ("sudoku-photos", "auto", score_photos),
+        ("sudoku-photos", "form", score_photos),
     ):
         folder = arguments.data / name
         images_in = folder / "images" if (folder / "images").is_dir() else folder

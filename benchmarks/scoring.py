@@ -76,7 +76,7 @@ def in_reading_order(readings: list[FieldReading]) -> list[str]:
 
 def score_tables(folder: Path, pages: Pages) -> dict[str, Any]:
     """Numbers found in reading order, and numbers read for each true one (days and hours are read too)."""
-    found = total = read = 0
+    found = total = read = placed = 0
     for name, readings in pages.items():
         with (folder / f"{Path(name).stem}.csv").open(newline="") as stream:
             truth = list(csv.reader(stream, quotechar="'"))[1:]
@@ -85,7 +85,26 @@ def score_tables(folder: Path, pages: Pages) -> dict[str, Any]:
         found += longest_common(want, got)
         total += len(want)
         read += len(got)
-    return {"pages": len(pages), "numbers": total, "recall": found / total, "read_over_true": read / total}
+        placed += _in_their_cells(truth, readings)
+    return {
+        "pages": len(pages),
+        "numbers": total,
+        "recall": found / total,
+        "in_right_cell": placed / total,
+        "read_over_true": read / total,
+    }
+
+
+def _in_their_cells(truth: list[list[str]], readings: list[FieldReading]) -> int:
+    """Numbers that are right and in their right row and column; titles above and beside the table shift all alike."""
+    texts: dict[tuple[int, int], str] = {}
+    for reading in readings:
+        if reading.row is not None and reading.column is not None:
+            at = reading.row, reading.column
+            texts[at] = texts.get(at, "") + digits(reading.text)
+    want = [((i, j), digits(v)) for i, row in enumerate(truth, 1) for j, v in enumerate(row) if j and digits(v)]
+    shifts = [(down, right) for down in range(-3, 12) for right in range(-2, 4)]
+    return max(sum(texts.get((i + down, j + 1 + right)) == v for (i, j), v in want) for down, right in shifts)
 
 
 def score_photos(folder: Path, pages: Pages) -> dict[str, Any]:

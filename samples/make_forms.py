@@ -185,6 +185,22 @@ name = "the date exists"
 expression = "is_date(day, month, year)"
 """
 
+PUZZLE = r"""# A 9x9 number puzzle, printed or photographed: found by its ruled frame, without a blank.
+[form]
+name = "puzzle"
+anchor = "frame"
+size = [90.0, 90.0]
+
+[[grid]]
+name = "cell"
+kind = "boxes"
+box = [0, 0, 90, 90]
+rows = 9
+columns = 9
+digits = 1
+range = [1, 9]
+"""
+
 
 class Page:
     """A blank that is drawn in millimetres."""
@@ -272,7 +288,7 @@ def pen_of(hand: Hand) -> Pen:
 def main() -> None:
     """Write templates, blanks, filled pages and their truth."""
     FOLDER.mkdir(exist_ok=True)
-    for name, text in (("clinic", CLINIC), ("delivery", DELIVERY), ("meter", METER)):
+    for name, text in (("clinic", CLINIC), ("delivery", DELIVERY), ("meter", METER), ("puzzle", PUZZLE)):
         (FOLDER / f"{name}.toml").write_text(text, encoding="utf-8")
     delivery().save(FOLDER / "delivery.png", dpi=(DPI, DPI))
     meter().save(FOLDER / "meter.png", dpi=(DPI, DPI))
