@@ -153,7 +153,7 @@ def _add_pages(app: FastAPI, settings: WebSettings, registry: CollectorRegistry)
     async def index(request: Request, work: WorkDep, token: str = "") -> Response:
         if token and settings.token:  # the token goes into a cookie, and out of the address
             response: Response = RedirectResponse("/", 303)
-            response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+            response.set_cookie(COOKIE, settings.token, httponly=True, samesite="strict")
             return response
         default = work.reader.classifier.card.id
         others = sorted(name for name in work.cards if name != default)
