@@ -16,7 +16,7 @@ from digitscan.core.types import NOT_A_DIGIT
 from digitscan.training import fonts
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.loaders import load_own
-from digitscan.training.sources import load_mnist, load_sources, read_idx
+from digitscan.training.sources import candidate_folders, load_mnist, load_sources, read_idx
 from digitscan.training.synthesis import synthesize
 from tests.conftest import write_idx
 
@@ -180,3 +180,13 @@ def test_own_digits_are_drawn_by_their_weight(bank: GlyphBank, tmp_path: Path) -
     mixed = GlyphBank.of([*bank.digits, mine])
     labels = synthesize(mixed, 600, 3)[1]
     assert (labels == 4).mean() > 0.6
+
+
+def test_a_folder_that_is_named_twice_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shared" / "data").mkdir(parents=True)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("DIGITSCAN_DATA", str(tmp_path / "shared" / "data"))
+    assert len(candidate_folders(None)) == 1
+    monkeypatch.setenv("DIGITSCAN_DATA", str(tmp_path))
+    assert len(candidate_folders(None)) == 2

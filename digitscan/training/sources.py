@@ -98,7 +98,9 @@ def candidate_folders(data: Path | None) -> list[tuple[str, Path]]:
         return [("--data", data)]
     if os.environ.get("DIGITSCAN_DATA"):
         places.append(("$DIGITSCAN_DATA", Path(os.environ["DIGITSCAN_DATA"])))
-    places.append(("../shared/data", Path("..") / "shared" / "data"))
+    beside = Path("..") / "shared" / "data"
+    if not any(place.resolve() == beside.resolve() for _, place in places):
+        places.append(("../shared/data", beside))
     return places
 
 
