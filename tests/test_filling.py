@@ -696,3 +696,30 @@ def test_a_template_may_name_a_frame_of_its_blank(tmp_path: Path) -> None:
     assert np.array(cell.box) / mm == pytest.approx([30, 25, 45, 9], abs=0.7)
     with pytest.raises(UsageError, match="names frame 40"):
         FormSet([_template(tmp_path, text.replace("frame = 1", "frame = 40"), "g.toml")], Config())
+
+
+def test_pages_of_a_form_find_their_page_and_make_one_row(tmp_path: Path) -> None:
+    text = SMALL.replace("size = [120.0, 90.0]", "size = [120.0, 90.0]\npages = 2")
+    text += '[[field]]\nname = "age"\npage = 2\nbox = [30, 25, 18, 9]\ndigits = 2\n'
+    template = _template(tmp_path, text)
+    forms = FormSet([template], Config())
+    rng = np.random.default_rng(21)
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    rows = [
+        {"id": "18010", "a": "27", "b": "31", "sum": "058", "yes": "1", "age": "45"},
+        {"id": "26013", "a": "14", "b": "55", "sum": "069", "yes": "", "age": "73"},
+    ]
+    # The second form's pages come in the wrong order, one of them upside down.
+    for number, (values, page) in enumerate([(rows[0], 1), (rows[0], 2), (rows[1], 2), (rows[1], 1)]):
+        form = forms.pages[page - 1]
+        image = damaged(fill(form, values, drawn_hands()(rng), rng), "scan", rng, form.dpi)
+        cv2.imwrite(str(folder / f"{number}.png"), image[::-1, ::-1] if number == 2 else image)
+    out = tmp_path / "wide.csv"
+    run = CliRunner().invoke(app, ["process", str(folder), "-f", str(template), "--wide", "-o", str(out), "-q"])
+    assert run.exit_code == 0, run.output
+    with out.open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert len(found) == 2
+    for values, row in zip(rows, found, strict=True):
+        assert {name: row[name] for name in values} == values
