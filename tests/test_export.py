@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -219,3 +220,15 @@ def test_close_rows_are_enlarged_and_stay_legible() -> None:
         assert (inside == 255).all(axis=1).mean() > 0.9
     apart = draw(page, result("page.png", *(reading(box=Box(100, 100 + 120 * k, 60, 30)) for k in range(6))))
     assert apart.shape[1] == 1000
+
+
+def test_what_killed_runs_left_is_deleted_after_a_day(tmp_path: Path, run_info: RunInfo) -> None:
+    old, young, other = (
+        tmp_path / name for name in (".r.csv.0a1b2c3d.part", ".r.csv.4a1b2c3d.part", ".s.csv.0a1b2c3d.part")
+    )
+    for path in (old, young, other):
+        path.write_text("x")
+    for path in (old, other):
+        os.utime(path, (1.0, 1.0))
+    open_writer(str(tmp_path / "r.csv"), run_info).close()
+    assert not old.exists() and young.exists() and other.exists()

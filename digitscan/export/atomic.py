@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import re
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +29,18 @@ def output_error(path: str | Path, error: OSError) -> OutputError:
     if error.errno == errno.ENOTDIR:
         return OutputError(f"cannot write {path}: a part of its path is a file", remedy="choose another place")
     return OutputError(f"cannot write {path}: {error.strerror or error}", remedy="choose another place with --out")
+
+
+_STALE_S = 86_400.0
+"""Age of an unfinished file from which the run that wrote it was killed."""
+
+
+def _forget_remains(target: Path) -> None:
+    """Delete what killed runs left beside a target."""
+    for remains in target.parent.glob(f".{glob.escape(target.name[:80])}.????????.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - remains.stat().st_mtime > _STALE_S:
+                remains.unlink()
 
 
 class AtomicFile:
@@ -57,6 +71,7 @@ class AtomicFile:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists() and not os.access(target, os.W_OK):
                 raise PermissionError(errno.EACCES, "read-only")
+            _forget_remains(target)
             self._temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex[:8]}.part")
             self._stream = self._temporary.open("wb")
         except OSError as error:
