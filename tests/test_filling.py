@@ -349,6 +349,9 @@ def test_a_table_whose_rows_end_in_a_total_checks_itself(kind: str) -> None:
     out = check_totals(cells, 0.9)
     assert out[9].text == true and out[9].raw == wrong and "decided" in out[9].reason
     assert out[17].text == spoiled and out[17].state is State.INVALID and "does not hold" in out[17].reason
+    gone = [c for c in cells if (c.row, c.column) != (6, 3)]
+    (total,) = [r for r in check_totals(gone, 0.9) if (r.row, r.column) == (6, 7)]
+    assert total.review and "could not be checked" in total.reason and total.state is State.VALUE
     row = [r for r in out if r.row == 5 and r.column > 1]
     assert all(r.confidence > 0.97 and not r.review for r in row)
 

@@ -159,7 +159,10 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
     out = {id(r): r for r in readings}
     for rule in find_totals(readings):
         for line in _lines(readings, rule.by_row).values():
-            if not all(k in line for k in range(rule.first, rule.last + 1)):
+            there = [k for k in range(rule.first, rule.last + 1) if k in line]
+            if len(there) <= rule.last - rule.first:
+                if rule.last in line and len(there) > 0.5 * (rule.last - rule.first):
+                    out[id(line[rule.last])] = _unchecked(out[id(line[rule.last])], rule.label)
                 continue
             cells = {str(k): line[k] for k in range(rule.first, rule.last + 1)}
             choices = {name: _choice(out[id(cell)]) for name, cell in cells.items()}
@@ -167,6 +170,11 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
             for name, cell in cells.items():
                 out[id(cell)] = _decided(out[id(cell)], choices[name], rule.label, review_below)
     return [out[id(r)] for r in readings]
+
+
+def _unchecked(reading: FieldReading, label: str) -> FieldReading:
+    reason = f"{label} could not be checked: a number is missing, or two stand in one cell"
+    return replace(reading, review=True, reason=f"{reading.reason}; {reason}" if reading.reason else reason)
 
 
 def _decided(reading: FieldReading, choice: Choice, label: str, review_below: float) -> FieldReading:
