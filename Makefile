@@ -7,10 +7,10 @@ STAMP := $(VENV)/.ready
 .PHONY: run test check format bench models clean
 
 run: $(STAMP)
-	$(BIN)/digitscan process samples --out outputs/results.csv --out outputs/results.json --annotate outputs/pages
-	$(BIN)/digitscan process samples/line --layout line --out outputs/line.csv --annotate outputs/line
+	$(BIN)/digitscan process samples --fresh --out outputs/results.csv --out outputs/results.json --annotate outputs/pages
+	$(BIN)/digitscan process samples/line --fresh --layout line --out outputs/line.csv --annotate outputs/line
 	$(BIN)/digitscan process samples/forms/filled --form samples/forms/clinic.toml --form samples/forms/delivery.toml \
-	  --form samples/forms/meter.toml --wide --out outputs/forms.csv --annotate outputs/forms
+	  --form samples/forms/meter.toml --fresh --wide --out outputs/forms.csv --annotate outputs/forms
 	$(BIN)/digitscan predict samples/digit/eight.png
 	@echo "See outputs/results.csv, outputs/results.json and the pictures in outputs/pages."
 
@@ -32,7 +32,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/accuracy.py
 
 clean:
-	rm -rf $(VENV) outputs/pages outputs/line outputs/forms outputs/*.csv outputs/*.json
+	rm -rf $(VENV) outputs/pages outputs/line outputs/forms outputs/*.csv outputs/*.json outputs/*.job*
 
 # Debian splits ensurepip off python3: where it is missing, virtualenv from the package index takes its place.
 $(STAMP): pyproject.toml constraints.txt
