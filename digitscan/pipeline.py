@@ -362,8 +362,6 @@ def finish_page(
         read = [(number, cell) for (number, _), cell in zip(read, cells, strict=True)]
     order = reading_order([number.box for number, _ in read])
     readings = tuple(_reading(page, *read[k], name=f"s{place}", config=config) for place, k in enumerate(order, 1))
-    if page.table_found or page.layout is Layout.TABLE:
-        readings = tuple(check_totals(readings, config.decode.review_below))
     if whole and not readings:
         readings = (_blank(page),)
     return PageResult(
@@ -375,6 +373,13 @@ def finish_page(
         quality=_quality(page, readings),
         readings=readings,
     )
+
+
+def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageResult:
+    """Let the totals of a page that is a table check its cells; other pages stay as they are."""
+    if not (page.table_found or page.layout is Layout.TABLE):
+        return result
+    return replace(result, readings=tuple(check_totals(result.readings, config.decode.review_below)))
 
 
 def _on_the_page(page: PreparedPage, string: ReadString) -> bool:

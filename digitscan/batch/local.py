@@ -26,6 +26,7 @@ from digitscan.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline import (
     PreparedPage,
     answers_by_string,
+    check_table,
     failure,
     finish_page,
     prepare_page,
@@ -157,7 +158,8 @@ def _doubtful(reading: Reading | _Filled) -> list[int]:
 def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[Posteriors]]) -> PageResult:
     if isinstance(reading, _Filled):
         return finish_form(reading.filled, reading.posteriors, config, whole)
-    return finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
+    result = finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
+    return check_table(reading.page, result, config)
 
 
 def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageOutcome:

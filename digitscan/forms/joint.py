@@ -72,26 +72,24 @@ def _combinations(choices: Sequence[Choice]) -> list[tuple[float, tuple[int, ...
     ranked = [np.argsort([-g.probability for g in c.guesses], kind="stable").tolist() for c in choices]
     tops = [[c.guesses[k].probability for k in order] for c, order in zip(choices, ranked, strict=True)]
 
-    def worth(places: tuple[int, ...]) -> float:
-        return float(np.prod([top[k] for top, k in zip(tops, places, strict=True)]))
-
     first = (0,) * len(choices)
-    waiting = [(-worth(first), first)]
-    seen = {first}
+    best = float(np.prod([top[0] for top in tops]))
+    # Each combination is made in one way only: by going on at its last guess that is not the first, or behind it.
+    waiting = [(-best, first, 0)]
     found: list[tuple[float, tuple[int, ...]]] = []
     left = 1.0
     most = max(100, _MOST_GUESSES // len(choices))
     while waiting and len(found) < most and left > _ALL_BUT:
-        negative, places = heapq.heappop(waiting)
+        negative, places, start = heapq.heappop(waiting)
         left += negative
         if found and -negative < 1e-9 * found[0][0]:
             break
         found.append((-negative, tuple(ranked[k][place] for k, place in enumerate(places))))
-        for k in range(len(places)):
-            after = (*places[:k], places[k] + 1, *places[k + 1 :])
-            if after[k] < len(tops[k]) and after not in seen:
-                seen.add(after)
-                heapq.heappush(waiting, (-worth(after), after))
+        for k in range(start, len(places)):
+            place = places[k] + 1
+            if place < len(tops[k]) and tops[k][place] > 0:
+                worth = negative * tops[k][place] / tops[k][place - 1]
+                heapq.heappush(waiting, (worth, (*places[:k], place, *places[k + 1 :]), k))
     return found
 
 
