@@ -19,14 +19,13 @@ from digitscan.core.types import GrayImage, RasterPage
 from digitscan.export.atomic import write_whole
 from digitscan.filling import FormSet
 from digitscan.forms.draft import DraftZone, draft_toml, draft_zones
-from digitscan.forms.render import draw_form, draw_zones
+from digitscan.forms.render import ZONE_COLORS, draw_form, draw_zones
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.register import best_fit, describe_blank
 from digitscan.imaging.rules import print_mask
 from digitscan.ingest.pages import list_pages, load_page
 
-_COLORS = {"boxes": (200, 90, 0), "comb": (160, 0, 160), "free": (0, 130, 0), "mark": (0, 60, 220)}
 _MOST_FILLED = 31
 """Filled pages that a blank is made of, at the most."""
 
@@ -101,16 +100,21 @@ def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> 
         if len(pages) == 1 and straight is not pages[0].image:
             pages = [RasterPage(pages[0].ref, straight, pages[0].dpi)]
             blank = out.with_suffix(".blank.png")
-            write_whole(blank, _png(straight))
     else:
         filled = [page for source in sources for page in _load_all(source, config)]
         image = blank_from_filled([page.image for page in filled])
         pages = [RasterPage(filled[0].ref, image, filled[0].dpi)]
         blank = out.with_suffix(".blank.png")
-        write_whole(blank, _png(image))
     known = dpi or pages[0].dpi
     resolution = known or max(pages[0].image.shape) / 297.0 * MM_PER_INCH  # as if it were A4
     zones = [draft_zones(print_mask(page.image), resolution) for page in pages]
+    if not any(zones):
+        raise UsageError(
+            f"{sources[0]}: no box, comb, tick box, line or table was found",
+            remedy="give the empty form, scanned straight and dark enough, or write the template by hand: docs/forms.md",
+        )
+    if blank not in sources:
+        write_whole(blank, _png(pages[0].image))
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", out.stem) or "form"
     relative = _relative(blank, out.parent)
     shape = pages[0].image.shape
@@ -118,7 +122,7 @@ def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> 
     write_whole(out, text.encode())
     canvas = cv2.cvtColor(pages[0].image, cv2.COLOR_GRAY2BGR)
     for zone in zones[0]:
-        color = _COLORS.get(zone.kind, (90, 90, 90))
+        color = ZONE_COLORS[zone.kind]
         x, y, w, h = zone.box
         cv2.rectangle(canvas, (x, y), (x + w, y + h), color, max(2, round(resolution / 75)))
         label = f"{zone.kind} {zone.rows}x{zone.columns}" if zone.kind == "grid" else f"{zone.kind} {zone.columns}"

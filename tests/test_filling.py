@@ -685,6 +685,13 @@ def test_a_blank_is_made_of_filled_pages(small: FormSet) -> None:
         blank_from_filled([pages[0], np.full((500, 500), 255, np.uint8)])
 
 
+def test_a_page_without_zones_makes_no_template(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "blank.png"), np.full((900, 700), 255, np.uint8))
+    run = CliRunner().invoke(app, ["form", "new", str(tmp_path / "blank.png"), "-o", str(tmp_path / "t.toml")])
+    assert run.exit_code == 2 and "no box, comb, tick box, line or table was found" in run.output
+    assert [path.name for path in tmp_path.iterdir()] == ["blank.png"]
+
+
 def test_a_template_may_name_a_frame_of_its_blank(tmp_path: Path) -> None:
     runner = CliRunner()
     template = _template(tmp_path)

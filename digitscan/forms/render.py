@@ -32,8 +32,11 @@ _LABEL_MM = 2.8
 _TITLE_MM = 5.0
 _GREY = 90
 """Tone of boxes and combs: dark enough for a fax, paler than a pen."""
-_COLORS = {"boxes": (200, 90, 0), "comb": (160, 0, 160), "free": (0, 130, 0), "mark": (0, 60, 220)}
-_OTHER_COLOR = (90, 90, 90)
+ZONE_COLORS = {
+    "boxes": (200, 90, 0), "comb": (160, 0, 160), "free": (0, 130, 0), "mark": (0, 60, 220), "printed": (90, 90, 90),
+    "grid": (90, 90, 90),
+}  # fmt: skip
+"""Blue, green, red of a zone's frame in pictures, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +206,7 @@ def draw_zones(image: GrayImage, cells: Sequence[Cell]) -> np.ndarray:
     thick = max(1, round(max(image.shape) / 1200))
     for cell in cells:
         x, y, w, h = (round(v) for v in cell.box)
-        color = _COLORS.get(cell.zone.kind, _OTHER_COLOR)
+        color = ZONE_COLORS[cell.zone.kind]
         cv2.rectangle(canvas, (x, y), (x + w, y + h), color, thick + 1)
         if cell.zone.places > 1:
             for k in range(1, cell.zone.places):
