@@ -138,12 +138,11 @@ class Journal:
         self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
         self._db.execute(f"PRAGMA user_version = {SCHEMA}")
         self._db.executescript(_TABLES)
-        self._set("origin", json.dumps(origin_of(run)))
         self._set("run", msgspec.json.encode(run).decode())
         self._set("started", repr(time.time()))
 
     def _compare(self, run: RunInfo) -> None:
-        own, now = json.loads(_get(self._db, "origin")), origin_of(run)
+        own, now = origin_of(_run_of(self._db)), origin_of(run)
         unlike = [key for key in sorted(own.keys() | now.keys()) if own.get(key) != now.get(key)]
         unlike = [key for key in unlike if key != "config.digest"] or unlike
         if unlike:
@@ -196,8 +195,11 @@ class Journal:
 
     def finish(self) -> None:
         """Say that the run came to its end."""
-        self._set("finished", "true")
-        self._db.commit()
+        try:
+            self._set("finished", "true")
+            self._db.commit()
+        except sqlite3.DatabaseError as error:
+            raise _told(self.path, error) from error
 
     def close(self) -> None:
         """Close the file; everything added is in it."""
@@ -224,6 +226,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _get(database: sqlite3.Connection, key: str) -> str:
     row = database.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
     return str(row[0]) if row else ""
+
+
+def _run_of(database: sqlite3.Connection) -> RunInfo:
+    return msgspec.json.decode(_get(database, "run"), type=RunInfo)
 
 
 def _check_kind(database: sqlite3.Connection, path: Path) -> None:
@@ -266,7 +272,7 @@ class JobFile:
             self._db = sqlite3.connect(path, timeout=10)
             self._db.execute("PRAGMA query_only = 1")
             _check_kind(self._db, path)
-            self.run = msgspec.json.decode(_get(self._db, "run"), type=RunInfo)
+            self.run = _run_of(self._db)
         except sqlite3.DatabaseError as error:
             raise _told(path, error) from error
 
