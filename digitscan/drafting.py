@@ -111,7 +111,7 @@ def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> 
     if not any(zones):
         raise UsageError(
             f"{sources[0]}: no box, comb, tick box, line or table was found",
-            remedy="give the empty form, scanned straight and dark enough, or write the template by hand: docs/forms.md",
+            remedy="scan the empty form darker, or write the template by hand: see docs/forms.md",
         )
     if blank not in sources:
         write_whole(blank, _png(pages[0].image))

@@ -18,7 +18,7 @@ from digitscan.core.config import Config
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.geometry import map_box, union
 from digitscan.core.rules import parse_rule
-from digitscan.core.template import MM_PER_INCH, GridSpec, Template, Zone, cell_name, load_template
+from digitscan.core.template import MM_PER_INCH, Template, Zone, load_template
 from digitscan.core.types import (
     Alternative,
     Box,
@@ -101,8 +101,6 @@ class Slot:
         What is known before reading: VALUE, BLANK or STRUCK.
     note : str
         What a person should know: an empty box between digits, a mark that may be none.
-    marked : float
-        Of a tick box: share of ink.
     """
 
     cell: Cell
@@ -111,7 +109,6 @@ class Slot:
     unsubtracted: int | None = None
     state: State = State.VALUE
     note: str = ""
-    marked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -323,7 +320,7 @@ class _Cutter:
         maybe, surely, blotted = _TICK
         note = "a faint mark" if maybe <= share < surely else "blotted out, or filled" if share > blotted else ""
         state = State.VALUE if share >= surely else State.BLANK
-        return Slot(cell, None, None, state=state, note=note, marked=share)
+        return Slot(cell, None, None, state=state, note=note)
 
     def _near(self, box: Box) -> np.ndarray:
         """Components that lie in a field, or reach a little out of it."""
@@ -487,7 +484,7 @@ def worth_reading_whole_form(page: FilledPage, posteriors: Posteriors) -> list[i
                 continue
             if index != slot.string or (slot.constraint is not None and index not in chosen):
                 string = page.prepared.strings[index]
-                rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
+                rows = string.rows(posteriors)
                 first = read_field(string.edges, rows, string.pieces, string.height, None, None)
                 if first is None or slot.constraint is None or not allows(slot.constraint.whole, first.raw):
                     chosen.add(index)
@@ -517,7 +514,7 @@ def finish_form(
         if index is None or slot.state is not State.VALUE:
             return None
         string = page.prepared.strings[index]
-        rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
+        rows = string.rows(posteriors)
         line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
         if no_digits(string.edges, rows, string.pieces, string.height):
             return None
@@ -528,7 +525,7 @@ def finish_form(
     again = [read(slot, slot.unsubtracted) for slot in page.slots]
     choices = {slot.cell.name: _choice(slot, text) for slot, text in zip(page.slots, texts, strict=True)}
     template = page.form.template
-    columns = _columns(template, page.form.page)
+    columns = template.grid_columns(page.form.page)
     for rule in template.rule:
         parsed = parse_rule(rule.expression)
         if all(name in columns or name in choices for name in parsed.names):
@@ -550,19 +547,6 @@ def finish_form(
         readings=readings,
         form=page.match,
     )
-
-
-def _columns(template: Template, page: int) -> dict[str, list[str]]:
-    """Names of the cells of each grid of a page, and of each of its columns."""
-    found: dict[str, list[str]] = {}
-    for grid in template.zones(page):
-        if not isinstance(grid, GridSpec):
-            continue
-        for column, name in enumerate(grid.column_names, 1):
-            cells = [cell_name(grid, row, column) for row in range(1, grid.row_count + 1)]
-            found[f"{grid.name}.{name}"] = cells
-            found.setdefault(grid.name, []).extend(cells)
-    return found
 
 
 def _choice(slot: Slot, text: FieldText | None) -> Choice:

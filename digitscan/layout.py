@@ -182,7 +182,7 @@ def find_lattices(
         lattices = build_lattices([string], found, page.ink)
         look("lattices", lattices)
         return lattices, False
-    keep = character_like(found, shape, rules.thickness_px)
+    keep = character_like(found, shape)
     if keep.sum() > MAX_CHARACTERS:  # noise, grass, a carpet: time and memory stay bounded
         keep &= found.areas >= np.sort(found.areas[keep])[-MAX_CHARACTERS]
     heights = found.boxes[keep, 3]

@@ -77,6 +77,10 @@ class PreparedString:
     marked: bool
     struck: Box | None = None
 
+    def rows(self, posteriors: Posteriors) -> Posteriors:
+        """The posteriors of this string's candidates among those of its page: (len(edges), 11)."""
+        return posteriors[self.first_crop : self.first_crop + len(self.edges)]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedPage:
@@ -288,7 +292,7 @@ def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]
     for index, string in enumerate(page.strings):
         if not string.lines:
             continue
-        rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
+        rows = string.rows(posteriors)
         single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
         likely = page.layout is Layout.LINE or (rows[single].argmax(axis=1) < NOT_A_DIGIT).mean() >= 0.5
         if likely and (string.marked or not _beyond_doubt(string, rows)):
@@ -339,7 +343,7 @@ def finish_page(
     read: list[tuple[ReadString, tuple[int, int] | None]] = []
     told: set[Box] = set()
     for index, string in enumerate(page.strings):
-        rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
+        rows = string.rows(posteriors)
         line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
         numbers = read_string(
             string.edges,
@@ -395,7 +399,7 @@ def _plausible(
     around = []
     if page.layout is not Layout.TABLE:  # the cells of a table are no running text, however badly they are printed
         for string in page.strings:
-            rows = posteriors[string.first_crop : string.first_crop + len(string.edges)]
+            rows = string.rows(posteriors)
             if string.cell is None:
                 around.append(neighbour(string.edges, rows, string.box, string.height))
     read = [(string, cell) for string, cell in read if _on_the_page(page, string)]

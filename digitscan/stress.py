@@ -128,13 +128,7 @@ def random_values(template: Template, page: int, rng: Rng) -> dict[str, str]:
 
 def _fulfil(template: Template, page: int, values: dict[str, str], owner: Mapping[str, Zone]) -> None:
     """Make the rules that give a field come true, in the template's order; others are left to chance."""
-    columns: dict[str, list[str]] = {}
-    for grid in template.zones(page):
-        if isinstance(grid, GridSpec):
-            for column, name in enumerate(grid.column_names, 1):
-                cells = [cell_name(grid, row, column) for row in range(1, grid.row_count + 1)]
-                columns[f"{grid.name}.{name}"] = cells
-                columns.setdefault(grid.name, []).extend(cells)
+    columns = template.grid_columns(page)
 
     def number(name: str) -> Decimal | None:
         text = values[name]

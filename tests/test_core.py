@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, ExitCode, OutputError, UsageError
-from digitscan.core.geometry import map_box, map_points, translation, union
+from digitscan.core.geometry import map_box, map_points, union
 from digitscan.core.types import Box
 
 
@@ -26,7 +26,7 @@ def test_identity_maps_a_box_to_itself(x: int, y: int, w: int, h: int) -> None:
 
 
 def test_map_box_stays_inside_and_never_empty() -> None:
-    far = map_box(Box(0, 0, 5, 5), translation(1000, -1000), width=20, height=10)
+    far = map_box(Box(0, 0, 5, 5), np.array([[1.0, 0, 1000], [0, 1, -1000], [0, 0, 1]]), width=20, height=10)
     assert far.right <= 20 and far.bottom <= 10 and far.width >= 1 and far.height >= 1
 
 

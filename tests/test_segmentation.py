@@ -40,7 +40,7 @@ def test_cut_out_blanks_neighbours() -> None:
 def test_two_numbers_on_a_line_are_two_strings() -> None:
     ink = inked(("314", 20, 80), ("2718", 300, 80), ("55", 20, 180))
     found = label(ink > 100)
-    strings = find_strings(found, character_like(found, ink.shape, 0), Barriers())
+    strings = find_strings(found, character_like(found, ink.shape), Barriers())
     order = reading_order([s.box for s in strings])
     assert [len(strings[k].characters) for k in order] == [3, 4, 2]
 
@@ -48,7 +48,7 @@ def test_two_numbers_on_a_line_are_two_strings() -> None:
 def test_no_string_crosses_a_table_line() -> None:
     ink = inked(("31", 20, 80))
     found = label(ink > 100)
-    keep = character_like(found, ink.shape, 0)
+    keep = character_like(found, ink.shape)
     assert len(find_strings(found, keep, Barriers())) == 1
     assert len(find_strings(found, keep, Barriers((Box(52, 0, 2, 200),)))) == 2
 
@@ -59,7 +59,7 @@ def test_specks_bars_and_blocks_are_no_characters() -> None:
     ink[100:104, 10:700] = 255  # a bar
     ink[200:260, 100:200] = 255  # a block
     found = label(ink > 0)
-    assert not character_like(found, ink.shape, 0).any()
+    assert not character_like(found, ink.shape).any()
 
 
 def test_one_string_takes_all_but_dots() -> None:
@@ -126,7 +126,7 @@ def test_components_are_cut_alike_alone_and_together(monkeypatch: pytest.MonkeyP
 def test_lattice_covers_every_piece_and_is_bounded() -> None:
     ink = inked(("8231", 20, 80))
     found = label(ink > 100)
-    [string] = find_strings(found, character_like(found, ink.shape, 0), Barriers())
+    [string] = find_strings(found, character_like(found, ink.shape), Barriers())
     lattice = build_lattices([string], found, ink)[0]
     singles = [c.span for c in lattice.candidates if c.span[1] - c.span[0] == 1]
     assert singles == [(k, k + 1) for k in range(len(lattice.pieces))]

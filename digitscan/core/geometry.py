@@ -39,8 +39,3 @@ def map_box(box: Box, transform: Transform, *, width: int, height: int) -> Box:
     right = int(np.clip(high[0], left + 1, max(width, left + 1)))
     bottom = int(np.clip(high[1], top + 1, max(height, top + 1)))
     return Box(left, top, right - left, bottom - top)
-
-
-def translation(dx: float, dy: float) -> Transform:
-    """(3, 3) shift."""
-    return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], dtype=np.float64)

@@ -289,6 +289,18 @@ class Template(_Section):
         yield from (f for f in self.field if f.page == page)
         yield from (g for g in self.grid if g.page == page)
 
+    def grid_columns(self, page: int) -> dict[str, list[str]]:
+        """Names of the cells of each grid of a page, by the grid's name and by ``grid.column``: what rules speak of."""
+        found: dict[str, list[str]] = {}
+        for grid in self.grid:
+            if grid.page != page:
+                continue
+            for column, name in enumerate(grid.column_names, 1):
+                cells = [cell_name(grid, row, column) for row in range(1, grid.row_count + 1)]
+                found[f"{grid.name}.{name}"] = cells
+                found.setdefault(grid.name, []).extend(cells)
+        return found
+
     def columns(self) -> list[str]:
         """Names of all single values in the template's order: the columns of a wide table."""
         names = [f.name for f in self.field]

@@ -10,15 +10,6 @@ from numpy.typing import NDArray
 from digitscan.core.types import Box
 
 
-def _clusters(values: NDArray[np.float64], apart: float) -> list[float]:
-    """Centres of groups of values that are nearer than `apart` to their neighbours, ascending."""
-    if not len(values):
-        return []
-    ordered = np.sort(values)
-    breaks = np.flatnonzero(np.diff(ordered) > apart) + 1
-    return [float(group.mean()) for group in np.split(ordered, breaks)]
-
-
 def ruled_lines(segments: Sequence[Box], frame: Box, *, horizontal: bool) -> list[float]:
     """Positions of a table's lines along one axis, from segments that cover a fair part of the frame.
 

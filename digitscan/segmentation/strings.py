@@ -54,7 +54,7 @@ class StringMarks:
     box: Box
 
 
-def character_like(found: Components, page_shape: tuple[int, int], hairline_px: float) -> NDArray[np.bool_]:
+def character_like(found: Components, page_shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Which components could be a character or a few that touch.
 
     Too small are specks, too large are pictures and frames, too long or too full are lines and bars.
@@ -63,8 +63,6 @@ def character_like(found: Components, page_shape: tuple[int, int], hairline_px: 
     ----------
     found : Components
     page_shape : (int, int)
-    hairline_px : float
-        Thickness of the page's rules; 0 when it has none.
 
     Returns
     -------
