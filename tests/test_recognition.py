@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -108,17 +109,22 @@ def test_cards_that_do_not_fit_are_refused(tmp_path: Path, change: dict[str, obj
         read_card(copy_default(tmp_path, **change))
 
 
-def test_a_swapped_model_file_is_refused(tmp_path: Path) -> None:
-    folder = copy_default(tmp_path)
-    (folder / "model.keras").write_bytes(b"something else")
+@pytest.mark.parametrize(("file", "changes"), [("model.tflite", {}), ("model.keras", {"light_sha256": ""})])
+def test_a_swapped_or_missing_model_file_is_refused(tmp_path: Path, file: str, changes: dict[str, object]) -> None:
+    folder = copy_default(tmp_path, **changes)
+    (folder / file).write_bytes(b"something else")
     with pytest.raises(ModelError, match="not the file that its card describes"):
+        Classifier(str(folder))
+    (folder / file).unlink()
+    with pytest.raises(ModelError, match=rf"{file} is missing"):
         Classifier(str(folder))
 
 
-def test_a_missing_model_file_is_named(tmp_path: Path) -> None:
-    folder = copy_default(tmp_path)
-    (folder / "model.keras").unlink()
-    with pytest.raises(ModelError, match=r"model\.keras is missing"):
+def test_a_broken_light_file_is_one_line(tmp_path: Path) -> None:
+    junk = b"TFL3 but not really" * 50
+    folder = copy_default(tmp_path, light_sha256=hashlib.sha256(junk).hexdigest())
+    (folder / "model.tflite").write_bytes(junk)
+    with pytest.raises(ModelError, match=r"cannot load .*model\.tflite"):
         Classifier(str(folder))
 
 
@@ -171,8 +177,32 @@ def test_batch_size_never_changes_a_digit(classifier: Classifier) -> None:
     assert np.allclose(together, apart, atol=1e-5) and np.allclose(together.sum(axis=1), 1, atol=1e-5)
 
 
+def test_both_runtimes_answer_alike(tmp_path: Path, classifier: Classifier) -> None:
+    crops = normalize_all(list(mnist_data()[0][::20].reshape(-1, 28, 28).astype(np.uint8)))
+    by_keras = Classifier(str(copy_default(tmp_path, light_sha256="")))
+    assert (classifier.runtime, by_keras.runtime) == ("LiteRT", "tensorflow")
+    assert np.allclose(classifier.classify(crops), by_keras.classify(crops), atol=1e-5)
+
+
+def test_every_shipped_model_has_its_light_copy() -> None:
+    found = list(find_models())
+    assert len(found) >= 8
+    for folder, card in found:
+        assert registry.file_sha256(folder / "model.tflite") == card.light_sha256
+
+
+def test_identical_crops_are_classified_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    crops = normalize_all(list(mnist_data()[0][:40:10].reshape(-1, 28, 28).astype(np.uint8)))
+    alone, seen = classifier.classify(crops), []
+    real = classifier._run
+    monkeypatch.setattr(classifier, "_run", lambda batch: seen.append(len(batch)) or real(batch))
+    mixed = [3, 1, 1, 0, 2, 3, 3]
+    assert np.array_equal(classifier.classify(crops[mixed]), alone[mixed]) and seen == [4]
+
+
 def test_back_off_when_memory_runs_out(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     crops = np.zeros((100, 28, 28), np.uint8)
+    crops[:, 0, 0] = np.arange(100)
     real = classifier._run
 
     def small_device(batch: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ def test_a_trained_model_can_read(trained: Path) -> None:
     assert card.training["epochs_done"] == 2 and card.training["seed"] == 1
     assert {d["name"] for d in card.data} >= {"mnist-train"}
     assert Classifier(str(trained)).classify(np.zeros((3, 28, 28), np.uint8)).shape == (3, 11)
-    assert sorted(p.name for p in trained.iterdir()) == ["card.json", "log.csv", "model.keras"]
+    assert sorted(p.name for p in trained.iterdir()) == ["card.json", "log.csv", "model.keras", "model.tflite"]
 
 
 def test_training_and_reading_prepare_alike(trained: Path, bank: GlyphBank) -> None:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from digitscan.core.config import Config
+from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError
 from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.filling import FilledPage, FormSet, finish_form, worth_reading_whole_form
@@ -87,7 +87,7 @@ class _Ready:
 
 def default_jobs() -> int:
     """Workers that this machine can feed: its cores, four at the most."""
-    return max(1, min(4, os.cpu_count() or 1))
+    return min(4, usable_cores())
 
 
 def _prepare(ref: PageRef, config: Config, forms: FormSet | None) -> _Ready:

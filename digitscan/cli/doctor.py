@@ -28,7 +28,15 @@ def doctor() -> None:
         table = Table("check", "result", box=None, header_style="dim")
         table.add_row("digitscan", __version__)
         table.add_row("python", f"{sys.version.split()[0]} on {platform.platform()}")
-        for package in ("tensorflow", "keras", "opencv-python-headless", "numpy", "pillow", "pypdfium2"):
+        for package in (
+            "tensorflow",
+            "keras",
+            "ai-edge-litert",
+            "opencv-python-headless",
+            "numpy",
+            "pillow",
+            "pypdfium2",
+        ):
             try:
                 table.add_row(package, metadata.version(package))
             except metadata.PackageNotFoundError:
@@ -45,7 +53,10 @@ def doctor() -> None:
             table.add_row(
                 "model of lines", f"{lines.id}, {lines.parameters:,} parameters, hash checked" if lines else "none"
             )
-            table.add_row("device", f"{reader.classifier.device}, batches of {reader.classifier.batch_size}")
+            table.add_row(
+                "device",
+                f"{reader.classifier.device} by {reader.classifier.runtime}, batches of {reader.classifier.batch_size}",
+            )
             read = self_test(reader)
             right = read == "7"
             verdict = f"a drawn 7 was read as {read}"

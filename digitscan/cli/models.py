@@ -54,10 +54,10 @@ def show_model(model: Annotated[str, typer.Argument(help="Model id or folder; em
 
 @app.command("export")
 def export_model(
-    out: Annotated[Path, typer.Argument(help="File to write: .keras, or .h5 for older tools.")],
+    out: Annotated[Path, typer.Argument(help="File to write: .keras, .h5 for older tools, .tflite for small devices.")],
     model: Annotated[str, typer.Option(help="Model id or folder; the default when not given.")] = "",
 ) -> None:
-    """Write a model's network as one .keras or .h5 file, for other programs that use Keras.
+    """Write a model's network as one file, for other programs that use Keras or LiteRT.
 
     [bold]Example[/]
 

@@ -4,22 +4,49 @@ from __future__ import annotations
 
 import datetime
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from digitscan.core.errors import ModelError, OutputError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, NOT_A_DIGIT
 from digitscan.core.version import __version__
+from digitscan.recognition.engines import convert, quiet_tensorflow
 from digitscan.recognition.normalize import NORMALIZATION_VERSION
-from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
-from digitscan.recognition.runtime import quiet_tensorflow
+from digitscan.recognition.registry import LIGHT_FILE, MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
 
-SUFFIXES = (".keras", ".h5")
+KERAS_SUFFIXES = (".keras", ".h5")
+SUFFIXES = (*KERAS_SUFFIXES, ".tflite")
 
 
-def _checked(path: Path) -> Path:
-    if path.suffix.lower() not in SUFFIXES:
-        raise ModelError(f"{path}: unknown format {path.suffix!r}", remedy=f"use {' or '.join(SUFFIXES)}")
+class Hashes(NamedTuple):
+    """Hashes of a model's files, as its card names them; `light_sha256` is empty without that file."""
+
+    sha256: str
+    light_sha256: str
+
+
+def save_network(network: Any, folder: Path) -> Hashes:
+    """Write a network into a model's folder: for Keras, and for the light runtime where it can be converted.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network.save(folder / MODEL_FILE)
+    light = convert(network)
+    if light:
+        (folder / LIGHT_FILE).write_bytes(light)
+    else:
+        (folder / LIGHT_FILE).unlink(missing_ok=True)
+    return Hashes(file_sha256(folder / MODEL_FILE), file_sha256(folder / LIGHT_FILE) if light else "")
+
+
+def _checked(path: Path, suffixes: Sequence[str] = SUFFIXES) -> Path:
+    if path.suffix.lower() not in suffixes:
+        raise ModelError(f"{path}: unknown format {path.suffix!r}", remedy=f"use {' or '.join(suffixes)}")
     return path
 
 
@@ -56,11 +83,23 @@ def export_network(model: str, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras calls HDF5 a legacy format; that is why one asks for it
-            network.save(temporary)
+            if out.suffix.lower() == ".tflite":
+                temporary.write_bytes(_light(network))
+            else:
+                network.save(temporary)
         temporary.replace(out)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write {out}: {error}", remedy="choose another place") from error
+
+
+def _light(network: Any) -> bytes:
+    light = convert(network)
+    if not light:
+        raise ModelError(
+            "only TensorFlow can write .tflite files", remedy="leave KERAS_BACKEND unset, or export to .keras"
+        )
+    return light
 
 
 def import_network(file: Path, out: Path, name: str) -> ModelCard:
@@ -73,7 +112,7 @@ def import_network(file: Path, out: Path, name: str) -> ModelCard:
     OutputError
         If the folder cannot be written.
     """
-    _checked(file)
+    _checked(file, KERAS_SUFFIXES)
     if not file.is_file():
         raise ModelError(f"no file {file}", remedy="check the path")
     quiet_tensorflow()
@@ -91,14 +130,13 @@ def import_network(file: Path, out: Path, name: str) -> ModelCard:
         )
     folder = out / name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        network.save(folder / MODEL_FILE)
+        hashes = save_network(network, folder)
     except OSError as error:
         raise OutputError(f"cannot write the model in {folder}: {error}", remedy="choose another --out") from error
     card = ModelCard(
         id=name,
         architecture=network.name,
-        sha256=file_sha256(folder / MODEL_FILE),
+        **hashes._asdict(),
         input_shape=(CROP_SIZE, CROP_SIZE, 1),
         polarity="ink-high",
         normalization_version=NORMALIZATION_VERSION,

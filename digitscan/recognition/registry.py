@@ -1,4 +1,4 @@
-"""Models on disk: a folder with ``model.keras`` and ``card.json``; a mismatch is refused."""
+"""Models on disk: a folder with ``model.keras``, ``model.tflite`` and ``card.json``; a mismatch is refused."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from digitscan.recognition.normalize import NORMALIZATION_VERSION
 DEFAULT_MODEL = "digitnet-1"
 DEFAULT_LINE_MODEL = "linenet-1"
 MODEL_FILE = "model.keras"
+LIGHT_FILE = "model.tflite"
 CARD_FILE = "card.json"
 
 
@@ -30,6 +31,8 @@ class ModelCard(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         The folder's name; the network's name in `digitscan.recognition.architectures`.
     sha256 : str
         Hash of ``model.keras``.
+    light_sha256 : str
+        Hash of ``model.tflite``, the same network for the light runtime; empty where there is none.
     input_shape : tuple of int
         (28, 28, 1), or (32, 0, 1) for lines 32 pixels high and of any width.
     polarity : str
@@ -57,6 +60,7 @@ class ModelCard(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     normalization_version: int
     classes: tuple[str, ...]
     parameters: int
+    light_sha256: str = ""
     temperature: float = 1.0
     digitscan: str = ""
     created: str = ""

@@ -1,55 +1,20 @@
-"""Crops to posteriors: one compiled call with a fixed signature, any number of crops."""
+"""Crops and lines to posteriors: any number of them, in batches."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from digitscan.core.errors import ModelError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, ModelInfo, Posteriors
 from digitscan.recognition.calibration import temper
-from digitscan.recognition.lines import COLUMN_STEP, LINE_HEIGHT, Line, pad_lines
-from digitscan.recognition.registry import (
-    DEFAULT_LINE_MODEL,
-    MODEL_FILE,
-    ModelCard,
-    file_sha256,
-    locate,
-    read_card,
-)
-
-Device = Literal["auto", "cpu", "gpu"]
+from digitscan.recognition.engines import Device, Engine, open_engine
+from digitscan.recognition.lines import COLUMN_STEP, Line, pad_lines
+from digitscan.recognition.registry import DEFAULT_LINE_MODEL, ModelCard, locate, read_card
 
 _BATCH = {"cpu": 512, "gpu": 8192}
 _LINE_BATCH = 32
-
-
-def quiet_tensorflow() -> None:
-    """Import Keras with its backend, and keep TensorFlow's start-up notes off the terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "keras" in sys.modules or os.environ.get("DIGITSCAN_DEBUG"):
-        return
-    # The notes are written by C++ code before any log level applies, straight to file descriptor 2.
-    try:
-        kept = os.dup(2)
-        silent = os.open(os.devnull, os.O_WRONLY)
-    except OSError:
-        import keras
-    else:
-        sys.stderr.flush()
-        os.dup2(silent, 2)
-        try:
-            import keras  # noqa: F401
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(silent)
 
 
 class Classifier:
@@ -60,7 +25,7 @@ class Classifier:
     model : str
         Id or folder; empty means the shipped default.
     device : {"auto", "cpu", "gpu"}
-        ``auto`` takes a GPU where TensorFlow sees one.
+        ``auto`` takes a GPU where TensorFlow sees one, else the light runtime.
     batch_size : int
         Crops in one call; 0 chooses by device.
 
@@ -75,9 +40,14 @@ class Classifier:
         self.card: ModelCard = read_card(folder)
         if self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads whole lines", remedy="choose a model of single digits")
-        self._network = _load(folder, self.card)
-        self._call, self.device = _compile(self._network, (CROP_SIZE, CROP_SIZE), device)
+        self._engine = open_engine(folder, self.card, device)
+        self.device = self._engine.device
         self.batch_size = batch_size or _BATCH[self.device]
+
+    @property
+    def runtime(self) -> str:
+        """The library that runs the network."""
+        return self._engine.name
 
     @property
     def info(self) -> ModelInfo:
@@ -100,6 +70,14 @@ class Classifier:
         """
         if crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE) or crops.dtype != np.uint8:
             raise ValueError(f"crops must be (N, {CROP_SIZE}, {CROP_SIZE}) uint8, not {crops.shape} {crops.dtype}")
+        places: dict[bytes, int] = {}  # identical crops, of print above all, are classified once
+        copy_of = [places.setdefault(crop.tobytes(), len(places)) for crop in crops]
+        if len(places) < len(crops):
+            _, first = np.unique(copy_of, return_index=True)
+            return self._classify(crops[first])[copy_of]
+        return self._classify(crops)
+
+    def _classify(self, crops: Crops) -> Posteriors:
         out = np.zeros((len(crops), CLASS_COUNT), np.float32)
         start = 0
         while start < len(crops):
@@ -117,15 +95,14 @@ class Classifier:
 
     def _run(self, crops: Crops) -> Posteriors:
         count = len(crops)
-        # Batches are padded to few distinct sizes, so that kernels are chosen once and results do not
-        # depend on how crops were grouped.
+        # Batches are padded to few distinct sizes: kernels and memory are laid out once for each, and on Keras
+        # results do not depend on how crops were grouped (on the light runtime they never do).
         step = 32 if count <= 32 else 64 if count <= 512 else 512
         size = -(-count // step) * step
         batch = np.zeros((size, CROP_SIZE, CROP_SIZE, 1), np.float32)
         batch[:count, :, :, 0] = crops
         batch *= np.float32(1 / 255)
-        posteriors = np.asarray(self._call(batch))[:count]
-        return temper(posteriors.astype(np.float32), self.card.temperature)
+        return temper(self._engine.run(batch)[:count], self.card.temperature)
 
 
 class LineReader:
@@ -149,7 +126,7 @@ class LineReader:
         if not self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads single digits", remedy="choose a model of lines")
         self._folder, self._device = folder, device
-        self._call: Any = None
+        self._engine: Engine | None = None
 
     def read(self, lines: Sequence[Line]) -> list[Posteriors]:
         """Posteriors along lines.
@@ -164,14 +141,16 @@ class LineReader:
         list of (w / 4, 19) float32
             Rows sum to 1: CTC's blank, then `ALPHABET`.
         """
-        if self._call is None and lines:
-            self._call, _ = _compile(_load(self._folder, self.card), (LINE_HEIGHT, None), self._device)
         out: list[Posteriors] = [np.zeros((0, len(self.card.classes)), np.float32)] * len(lines)
+        if not lines:
+            return out
+        if self._engine is None:
+            self._engine = open_engine(self._folder, self.card, self._device)
         order = sorted(range(len(lines)), key=lambda k: lines[k].shape[1])
         for start in range(0, len(order), _LINE_BATCH):
             rows = order[start : start + _LINE_BATCH]
             batch = pad_lines([lines[k] for k in rows])[..., None].astype(np.float32) / np.float32(255)
-            logits = np.asarray(self._call(batch), np.float32)
+            logits = self._engine.run(batch)
             powers = np.exp(logits - logits.max(axis=2, keepdims=True))
             posteriors = powers / powers.sum(axis=2, keepdims=True)
             for k, answers in zip(rows, posteriors, strict=True):
@@ -183,47 +162,3 @@ def _out_of_memory(error: Exception) -> bool:
     return (
         type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError") or "out of memory" in str(error).lower()
     )
-
-
-def _load(folder: Path, card: ModelCard) -> Any:
-    file = folder / MODEL_FILE
-    if not file.is_file():
-        raise ModelError(f"model file {file} is missing", remedy="install or train the model again")
-    if file_sha256(file) != card.sha256:
-        raise ModelError(f"{file} is not the file that its card describes", remedy="install or train the model again")
-    quiet_tensorflow()
-    import keras
-
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
-
-
-def _compile(network: Any, shape: tuple[int, int | None], device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
-    """One function from (N, *shape, 1) float32 to the network's answers, on the device asked for."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return network.predict_on_batch, "cpu"  # compiled by the backend, once for each padded size
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if device == "gpu" and not gpus:
-        raise ModelError("no GPU that TensorFlow can use", remedy="use --device auto, or install tensorflow[and-cuda]")
-    use_gpu = bool(gpus) and device != "cpu"
-    if use_gpu:
-        for gpu in gpus:
-            try:
-                tf.config.experimental.set_memory_growth(gpu, True)
-            except RuntimeError:  # already initialized by the program that uses the library
-                break
-    place = "/GPU:0" if use_gpu else "/CPU:0"
-    signature = [tf.TensorSpec((None, *shape, 1), tf.float32)]
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def call(batch: Any) -> Any:
-        with tf.device(place):
-            return network(batch, training=False)
-
-    return call, "gpu" if use_gpu else "cpu"

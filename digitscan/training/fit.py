@@ -16,8 +16,9 @@ import numpy as np
 from digitscan.core.errors import DataError, ModelError, OutputError
 from digitscan.export.atomic import write_whole
 from digitscan.recognition.architectures import build
-from digitscan.recognition.registry import MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
-from digitscan.recognition.runtime import quiet_tensorflow
+from digitscan.recognition.engines import quiet_tensorflow
+from digitscan.recognition.portable import save_network
+from digitscan.recognition.registry import MODEL_FILE, ModelCard, locate, read_card, write_card
 from digitscan.training.history import EpochReport, History, read_log
 from digitscan.training.precision import choose_precision
 from digitscan.training.recipes import TrainingConfig
@@ -276,8 +277,7 @@ def _finish(network: Any, config: TrainingConfig, task: Task, folder: Path, epoc
     bare = build(config.arch, task.outputs)
     bare.set_weights(network.get_weights())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        bare.save(folder / MODEL_FILE)
+        hashes = save_network(bare, folder)
     except OSError as error:
         raise OutputError(
             f"cannot write the model in {folder}: {error}", remedy="free some space and use --resume"
@@ -285,7 +285,7 @@ def _finish(network: Any, config: TrainingConfig, task: Task, folder: Path, epoc
     card = ModelCard(
         id=config.name,
         architecture=config.arch,
-        sha256=file_sha256(folder / MODEL_FILE),
+        **hashes._asdict(),
         polarity="ink-high",
         parameters=bare.count_params(),
         digitscan=__version__,

@@ -1,0 +1,211 @@
+"""What runs a network: LiteRT, which starts at once, or Keras, which drives a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitscan.core.cores import usable_cores
+from digitscan.core.errors import ModelError
+from digitscan.recognition.registry import LIGHT_FILE, MODEL_FILE, ModelCard, file_sha256
+
+Device = Literal["auto", "cpu", "gpu"]
+Batch = NDArray[np.float32]
+_NVIDIA = Path("/dev/nvidiactl")
+
+
+class Engine(Protocol):
+    """A loaded network.
+
+    Attributes
+    ----------
+    name : str
+        The library that runs it.
+    device : {"cpu", "gpu"}
+    """
+
+    name: str
+    device: Literal["cpu", "gpu"]
+
+    def run(self, batch: Batch) -> Batch:
+        """Answers of the network to (N, H, W, 1) float32, 0 paper to 1 ink; N is 1 or more."""
+        ...
+
+
+class LightEngine:
+    """LiteRT on the CPU: no start-up to speak of, and no row's answer depends on its batch.
+
+    Any number of threads may share it.
+    """
+
+    name = "LiteRT"
+    device: Literal["cpu", "gpu"] = "cpu"
+
+    def __init__(self, file: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self._interpreter = _without_notes(
+                lambda: Interpreter(model_content=file.read_bytes(), num_threads=usable_cores())
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._shape: tuple[int, ...] = ()
+        self._lock = threading.Lock()
+
+    def run(self, batch: Batch) -> Batch:
+        """Answers of the network; see `Engine`."""
+        with self._lock:
+            if batch.shape != self._shape:
+                self._interpreter.resize_tensor_input(self._input, batch.shape)
+                _without_notes(self._interpreter.allocate_tensors)
+                self._shape = batch.shape
+            self._interpreter.set_tensor(self._input, batch)
+            self._interpreter.invoke()
+            return np.asarray(self._interpreter.get_tensor(self._output), np.float32)
+
+
+class KerasEngine:
+    """Keras on its backend; TensorFlow takes a GPU where it sees one and the caller allows it."""
+
+    def __init__(self, file: Path, device: Device) -> None:
+        quiet_tensorflow()
+        import keras
+
+        try:
+            network = keras.saving.load_model(file, compile=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
+        self.name = keras.backend.backend()
+        self.device: Literal["cpu", "gpu"] = "cpu"
+        if self.name == "tensorflow":
+            self._call, self.device = _traced(network, device)
+        else:
+            self._call = network.predict_on_batch  # compiled by the backend, once for each size
+
+    def run(self, batch: Batch) -> Batch:
+        """Answers of the network; see `Engine`."""
+        return np.asarray(self._call(batch), np.float32)
+
+
+def open_engine(folder: Path, card: ModelCard, device: Device) -> Engine:
+    """Load a model for a device.
+
+    LiteRT runs it unless a GPU is asked for or ``auto`` finds one, the model has no light copy, LiteRT is not
+    installed, or ``KERAS_BACKEND`` names another backend than TensorFlow.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or not the one that the card describes, or the GPU asked for is not there.
+    """
+    light = bool(card.light_sha256) and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    wants_gpu = device == "gpu" or (device == "auto" and _NVIDIA.exists())
+    if light and not (wants_gpu and (device == "gpu" or _sees_gpu())) and _has_litert():
+        return LightEngine(_checked(folder / LIGHT_FILE, card.light_sha256))
+    return KerasEngine(_checked(folder / MODEL_FILE, card.sha256), device)
+
+
+def convert(network: Any) -> bytes:
+    """A Keras network as a LiteRT file; empty where Keras does not run on TensorFlow, whose converter it takes."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return b""
+    import tensorflow as tf
+
+    with contextlib.redirect_stdout(io.StringIO()):  # the converter prints the network's variables
+        return bytes(_without_notes(tf.lite.TFLiteConverter.from_keras_model(network).convert))
+
+
+def quiet_tensorflow() -> None:
+    """Import Keras with its backend, and keep TensorFlow's start-up notes off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if "keras" in sys.modules:
+        return
+
+    def load() -> None:
+        import keras  # noqa: F401
+
+    _without_notes(load)
+
+
+def _without_notes(work: Callable[[], Any]) -> Any:
+    """Do what makes C++ code talk to the terminal; it writes straight to file descriptor 2, past any log level."""
+    if os.environ.get("DIGITSCAN_DEBUG"):
+        return work()
+    try:
+        kept = os.dup(2)
+        silent = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        return work()
+    try:
+        sys.stderr.flush()
+        os.dup2(silent, 2)
+        return work()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(silent)
+
+
+def _has_litert() -> bool:
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _sees_gpu() -> bool:
+    quiet_tensorflow()
+    try:
+        import tensorflow as tf
+    except ImportError:
+        return False
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _checked(file: Path, sha256: str) -> Path:
+    if not file.is_file():
+        raise ModelError(f"model file {file} is missing", remedy="install or train the model again")
+    if file_sha256(file) != sha256:
+        raise ModelError(f"{file} is not the file that its card describes", remedy="install or train the model again")
+    return file
+
+
+def _traced(network: Any, device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
+    """One TensorFlow function for every size of batch, on the device asked for."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise ModelError("no GPU that TensorFlow can use", remedy="use --device auto, or install tensorflow[and-cuda]")
+    use_gpu = bool(gpus) and device != "cpu"
+    if use_gpu:
+        for gpu in gpus:
+            try:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            except RuntimeError:  # already initialized by the program that uses the library
+                break
+    place = "/GPU:0" if use_gpu else "/CPU:0"
+    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def call(batch: Any) -> Any:
+        with tf.device(place):
+            return network(batch, training=False)
+
+    return call, "gpu" if use_gpu else "cpu"
