@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
+from digitscan.batch.crew import Crew
 from digitscan.batch.local import PageRead, read_pages, read_raster
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError
-from digitscan.core.template import Template
 from digitscan.core.types import (
     GrayImage,
     Layout,
@@ -24,11 +24,14 @@ from digitscan.core.types import (
     RasterPage,
     RunInfo,
 )
-from digitscan.filling import FormSet
 from digitscan.ingest.discover import find_sources
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.pipeline import failure, prepare_page
 from digitscan.recognition.runtime import Classifier, LineReader
+
+if TYPE_CHECKING:  # forms are loaded by those who read them
+    from digitscan.core.template import Template
+    from digitscan.filling import FormSet
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +60,8 @@ class Reader:
         Workers that prepare pages; 0 takes the machine's cores.
     forms : sequence of Template or path
         Templates of the forms that the pages are filled from; each page finds its own, and its fields are read.
+    crew : Crew, optional
+        Processes that `stream` has pages read by; threads prepare them where none is given.
 
     Raises
     ------
@@ -82,14 +87,19 @@ class Reader:
         device: Literal["auto", "cpu", "gpu"] | None = None,
         jobs: int = 0,
         forms: Sequence[Template | str | PathLike[str]] = (),
+        crew: Crew | None = None,
     ) -> None:
         config = config or load_config()
         if layout is not None:
             config = config.model_copy(update={"layout": Layout(layout)})
         self.config = config
         self.jobs = jobs
-        templates = [t if isinstance(t, Template) else fspath(t) for t in forms]
-        self.forms = FormSet(templates, config) if templates else None
+        templates = [fspath(t) if isinstance(t, str | PathLike) else t for t in forms]
+        self.forms: FormSet | None = None
+        if templates:
+            from digitscan.filling import FormSet
+
+            self.forms = FormSet(templates, config)
         recognition = config.recognition
         self.classifier = Classifier(
             model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size
@@ -98,13 +108,23 @@ class Reader:
         self.line_reader = (
             LineReader(recognition.line_model, device=device or recognition.device) if reads_lines else None
         )
+        self._crew = crew
+        # A worker that loaded TensorFlow would cost more than it gives: then, and for a GPU, one classifier reads.
+        self._crew_reads = crew is not None and self.classifier.runtime == "LiteRT"
+        if crew is not None:
+            crew.start(
+                config,
+                templates=templates,
+                model=str(self.classifier.folder) if self._crew_reads else "",
+                line_model=str(self.line_reader.folder) if self._crew_reads and self.line_reader else "",
+            )
 
     @property
     def run_info(self) -> RunInfo:
         """The origin that every result file carries."""
         from digitscan.core.version import __version__
 
-        settings = self.config.model_dump(mode="json")
+        settings = self.config.origin()
         lines = self.line_reader.card.info() if self.line_reader else None
         own = {"digest": self.config.digest()} | ({"forms": self.forms.digest} if self.forms else {})
         return RunInfo(__version__, self.classifier.info, {**settings, **own}, lines)
@@ -137,11 +157,12 @@ class Reader:
         found = find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude)
         return read_pages(
             found,
-            self.classifier,
+            None if self._crew_reads else self.classifier,
             self.config,
             line_reader=self.line_reader,
             forms=self.forms,
             jobs=self.jobs,
+            crew=self._crew,
             keep_images=keep_images,
             on_found=on_found,
             known=known,

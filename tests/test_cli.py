@@ -29,7 +29,7 @@ class FakeClassifier(AlwaysSeven):
     """Stands in for the network: fast, and wrong in a known way."""
 
     info = ModelInfo("fake", "00", 1)
-    device, batch_size = "cpu", 512
+    device, batch_size, runtime = "cpu", 512, "fake"
 
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__()
@@ -39,6 +39,7 @@ class FakeClassifier(AlwaysSeven):
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "Classifier", FakeClassifier)
     monkeypatch.setenv("DIGITSCAN_RECOGNITION__WHOLE_LINES", "false")
+    monkeypatch.setenv("DIGITSCAN_BATCH__ISOLATED", "false")  # the fake lives in this process
 
 
 @pytest.fixture

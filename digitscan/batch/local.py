@@ -1,9 +1,12 @@
-"""Many pages on one machine: workers prepare, one classifier fills batches across pages, order is kept.
+"""Many pages on one machine, in input order.
 
 ::
 
     sources ─ list_pages ─> PageRef ─ workers: load_page + prepare_page ─> PreparedPage
-            ─ one classifier over the crops of many pages ─> finish_page ─> PageOutcome, in input order
+            ─ one classifier over the crops of many pages ─> finish_page ─> PageOutcome
+
+With a crew of processes and no classifier, each worker goes all that way by itself: on a CPU a batch of many pages
+is no faster than a page's own, and nothing but the result has to travel (docs/adr/0011).
 """
 
 from __future__ import annotations
@@ -12,15 +15,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from digitscan.batch.crew import Crew, default_jobs
 from digitscan.core.config import Config
-from digitscan.core.cores import usable_cores
-from digitscan.core.errors import DigitscanError
 from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
-from digitscan.filling import FilledPage, FormSet, finish_form, worth_reading_whole_form
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline import (
@@ -34,6 +35,9 @@ from digitscan.pipeline import (
     worth_reading_whole,
 )
 from digitscan.recognition.lines import Line
+
+if TYPE_CHECKING:  # forms are loaded by those who read them
+    from digitscan.filling import FilledPage, FormSet
 
 _AHEAD = 2
 """Pages that each worker may be ahead of the classifier: memory stays flat."""
@@ -75,54 +79,65 @@ class PageRead:
 
 
 @dataclass(slots=True, eq=False)
-class _Ready:
+class Ready:
+    """A page on its way.
+
+    Attributes
+    ----------
+    ref : PageRef
+    settled : PageOutcome or None
+        Its outcome where there is nothing left to do: a failure, a result that was known before, or one that a
+        worker has read; `image` is its picture then.
+    page, prepared, filled, posteriors
+        What the stages have made of it so far.
+    """
+
     ref: PageRef
     settled: PageOutcome | None = None
-    """A failure, or a result that was known before."""
+    image: GrayImage | None = None
     page: RasterPage | None = None
     prepared: PreparedPage | None = None
     filled: FilledPage | None = None
     posteriors: Posteriors | None = None
 
 
-def default_jobs() -> int:
-    """Workers that this machine can feed: its cores, four at the most."""
-    return min(4, usable_cores())
+def prepare(
+    ref: PageRef, config: Config, forms: FormSet | None, say: Callable[[str], None] = lambda stage: None
+) -> Ready:
+    """Load and prepare one page; the one place where any error of a page becomes a failure.
 
-
-def _prepare(ref: PageRef, config: Config, forms: FormSet | None) -> _Ready:
-    """Load and prepare one page; the one place where any error of a page becomes a failure."""
+    `say` is told each stage that begins.
+    """
     stage = "ingest"
     try:
+        say(stage)
         page = load_page(ref, config.ingest)
         stage = "registration" if forms is not None else "segmentation"
-        return _prepared(page, config, forms)
+        say(stage)
+        ready = _prepared(page, config, forms)
+        say("recognition")
+        return ready
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-        return _Ready(ref, settled=failure(ref, stage, error))
+        return Ready(ref, settled=failure(ref, stage, error))
 
 
-def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> _Ready:
+def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> Ready:
     """A page's crops: of its form's fields where forms are given, else of all its numbers."""
     if forms is None:
-        return _Ready(page.ref, page=page, prepared=prepare_page(page, config))
+        return Ready(page.ref, page=page, prepared=prepare_page(page, config))
     filled = forms.prepare(page)
-    return _Ready(page.ref, page=page, prepared=filled.prepared, filled=filled)
+    return Ready(page.ref, page=page, prepared=filled.prepared, filled=filled)
 
 
-def _refs(sources: Iterable[str | PageFailure], config: Config) -> Iterator[PageRef | PageFailure]:
-    for source in sources:
-        if isinstance(source, PageFailure):
-            yield source
-            continue
-        try:
-            yield from list_pages(source, config.ingest)
-        except DigitscanError as error:
-            yield failure(PageRef(source), "ingest", error)
-        except Exception as error:  # noqa: BLE001  (a hostile file may raise anything)
-            yield failure(PageRef(source), "ingest", error)
+def pages_of(source: str, config: Config) -> Iterator[PageRef | PageFailure]:
+    """The pages of one source; what goes wrong is a failure behind them."""
+    try:
+        yield from list_pages(source, config.ingest)
+    except Exception as error:  # noqa: BLE001  (a hostile file may raise anything)
+        yield failure(PageRef(source), "ingest", error)
 
 
-def _classify_together(ready: list[_Ready], classifier: Classify) -> None:
+def _classify_together(ready: list[Ready], classifier: Classify) -> None:
     """One call for the crops of many pages, scattered back."""
     prepared = [item.prepared for item in ready if item.prepared is not None]
     if not prepared:
@@ -151,18 +166,22 @@ class _Filled:
 def _doubtful(reading: Reading | _Filled) -> list[int]:
     """Strings that the reader of lines should see."""
     if isinstance(reading, _Filled):
+        from digitscan.filling import worth_reading_whole_form
+
         return worth_reading_whole_form(reading.filled, reading.posteriors)
     return worth_reading_whole(reading.page, reading.posteriors)
 
 
 def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[Posteriors]]) -> PageResult:
     if isinstance(reading, _Filled):
+        from digitscan.filling import finish_form
+
         return finish_form(reading.filled, reading.posteriors, config, whole)
     result = finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
     return check_table(reading.page, result, config)
 
 
-def _first_reading(item: _Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageOutcome:
+def _first_reading(item: Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageOutcome:
     """A page read piece by piece, whichever way up it lies."""
     if item.settled is not None:
         return item.settled
@@ -206,6 +225,20 @@ def _read_lines_together(
     return outcomes
 
 
+def read_ready(
+    group: list[Ready], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+) -> list[PageRead]:
+    """Read prepared pages together: their crops share calls, and so do their doubtful strings."""
+    _classify_together(group, classifier)
+    readings = [_first_reading(item, classifier, config) for item in group]
+    outcomes = _read_lines_together(readings, line_reader, config)
+    pages = []
+    for item, outcome in zip(group, outcomes, strict=True):
+        image = item.page.image if item.page else item.image
+        pages.append(PageRead(outcome, image if keep_images and isinstance(outcome, PageResult) else None))
+    return pages
+
+
 def read_raster(
     page: RasterPage,
     classifier: Classify,
@@ -219,18 +252,18 @@ def read_raster(
         item = _prepared(page, config, forms)
     except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
         return failure(page.ref, "registration" if forms is not None else "segmentation", error)
-    _classify_together([item], classifier)
-    return _read_lines_together([_first_reading(item, classifier, config)], line_reader, config)[0]
+    return read_ready([item], classifier, config, line_reader, keep_images=False)[0].outcome
 
 
 def read_pages(
     sources: Iterable[str | PageFailure],
-    classifier: Classify,
+    classifier: Classify | None,
     config: Config,
     *,
     line_reader: ReadLines | None = None,
     forms: FormSet | None = None,
     jobs: int = 0,
+    crew: Crew | None = None,
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
     known: Callable[[PageRef], PageOutcome | None] | None = None,
@@ -243,14 +276,17 @@ def read_pages(
     ----------
     sources : iterable of str or PageFailure
         Paths, as `digitscan.ingest.discover.find_sources` gives them; failures pass through.
-    classifier : Classify
+    classifier : Classify or None
+        Reads the crops of many pages together; None leaves it to the workers of `crew`.
     config : Config
     line_reader : ReadLines, optional
         Reads numbers that are not beyond doubt as a whole as well.
     forms : FormSet, optional
         Forms that the pages are filled from; their fields are read, and nothing else.
     jobs : int
-        Workers; 0 takes the machine's cores.
+        Workers; 0 takes the machine's cores, or the crew's limit.
+    crew : Crew, optional
+        Processes that prepare pages, or read them; threads prepare them where none is given.
     keep_images : bool
         Hand each page's picture on, for annotation.
     on_found : callable, optional
@@ -258,10 +294,11 @@ def read_pages(
     known : callable, optional
         Gives the outcome of a page that was read before; such pages are neither loaded nor read, and have no picture.
     """
-    workers = jobs or default_jobs()
+    workers = jobs or (crew.limit if crew is not None else default_jobs())
+    work = _work(classifier, config, forms, crew, keep_images)
     found = 0
-    pending: deque[Future[_Ready] | PageOutcome] = deque()
-    refs = _refs(sources, config)
+    pending: deque[Future[Ready] | PageOutcome] = deque()
+    refs = _refs(sources, config, crew)
     exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
     try:
@@ -278,10 +315,10 @@ def read_pages(
                     pending.append(ref)
                     continue
                 before = known(ref) if known is not None else None
-                pending.append(before if before is not None else pool.submit(_prepare, ref, config, forms))
+                pending.append(before if before is not None else pool.submit(work, ref))
             if not pending:
                 return
-            group: list[_Ready] = []
+            group: list[Ready] = []
             crops = 0
             while pending and len(group) < _MOST_WAITING and crops < _FILL:
                 head = pending[0]
@@ -289,14 +326,38 @@ def read_pages(
                 if group and isinstance(head, Future) and not head.done():
                     break
                 pending.popleft()
-                item = head.result() if isinstance(head, Future) else _Ready(head.ref, settled=head)
+                item = head.result() if isinstance(head, Future) else Ready(head.ref, settled=head)
                 group.append(item)
                 crops += len(item.prepared.crops) if item.prepared is not None else 0
-            _classify_together(group, classifier)
-            readings = [_first_reading(item, classifier, config) for item in group]
-            outcomes = _read_lines_together(readings, line_reader, config)
-            for item, outcome in zip(group, outcomes, strict=True):
-                kept = item.page.image if item.page and keep_images and isinstance(outcome, PageResult) else None
-                yield PageRead(outcome, kept)
+            if classifier is None:
+                yield from (PageRead(item.settled, item.image) for item in group if item.settled is not None)
+            else:
+                yield from read_ready(group, classifier, config, line_reader, keep_images)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _refs(sources: Iterable[str | PageFailure], config: Config, crew: Crew | None) -> Iterator[PageRef | PageFailure]:
+    for source in sources:
+        if isinstance(source, PageFailure):
+            yield source
+        else:
+            yield from crew.list(source) if crew is not None else pages_of(source, config)
+
+
+def _work(
+    classifier: Classify | None, config: Config, forms: FormSet | None, crew: Crew | None, keep_images: bool
+) -> Callable[[PageRef], Ready]:
+    """What a thread does with a page: prepare it, or have a process prepare or read it."""
+    if crew is None:
+        if classifier is None:
+            raise ValueError("either a classifier or a crew must read")
+        return lambda ref: prepare(ref, config, forms)
+    if classifier is not None:
+        return crew.prepare
+
+    def read(ref: PageRef) -> Ready:
+        page = crew.read(ref, keep_images)
+        return Ready(ref, settled=page.outcome, image=page.image)
+
+    return read

@@ -211,10 +211,14 @@ def process(
     ] = None,
     jobs: Annotated[
         int,
-        typer.Option(
-            "--jobs", "-j", min=0, help="Workers that prepare pages; 0 takes the cores.", rich_help_panel=_RUN
-        ),
+        typer.Option("--jobs", "-j", min=0, help="Processes that read pages; 0 takes the cores.", rich_help_panel=_RUN),
     ] = 0,
+    page_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Seconds that a page may take; 0 sets no limit. [dim]Default: 180[/]", rich_help_panel=_RUN
+        ),
+    ] = None,
     job: Annotated[
         Path | None,
         typer.Option(
@@ -251,7 +255,11 @@ def process(
 
       find . -name '*.tif' | digitscan process - --out results.csv
     """
-    with teaching_errors():
+    with teaching_errors(), ExitStack() as stack:
+        from digitscan.batch.crew import Crew
+
+        # Its first worker loads its libraries while this process still loads its own.
+        crew = stack.enter_context(Crew(jobs))
         from digitscan.core.config import load_config
 
         chosen = load_config(
@@ -260,11 +268,13 @@ def process(
                 layout=layout, ingest__pages=pages, imaging__orientation=orientation, imaging__polarity=polarity,
                 imaging__binarization=binarization, decode__min_confidence=min_confidence,
                 decode__review_below=review_below, recognition__model=model, recognition__device=device,
-                recognition__batch_size=batch_size,
+                recognition__batch_size=batch_size, batch__page_timeout_s=page_timeout,
             ),
         )  # fmt: skip
         asked = _Outputs(out or [], annotate, tables, wide, _job_path(job, out or [], no_job), fresh)
-        _run(sources, asked, chosen, jobs, quiet, form or [])
+        if not chosen.batch.isolated:
+            crew.close()
+        _run(sources, asked, chosen, jobs, quiet, form or [], crew if chosen.batch.isolated else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +297,12 @@ def _job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
     return job if job is not None else first.with_suffix(".job") if first is not None else None
 
 
-def _run(sources: list[str], asked: _Outputs, config: Any, jobs: int, quiet: bool, forms: list[Path]) -> None:
-    from digitscan.batch.journal import Journal
+def _run(
+    sources: list[str], asked: _Outputs, config: Any, jobs: int, quiet: bool, forms: list[Path], crew: Any
+) -> None:
     from digitscan.core.errors import ExitCode, UsageError
     from digitscan.core.types import PageFailure, PageResult
-    from digitscan.export.writers import check_target, open_writer
+    from digitscan.export.writers import check_target
     from digitscan.ingest.pages import PageSelection
 
     out, annotate, tables, wide = asked.out, asked.annotate, asked.tables, asked.wide
@@ -303,6 +314,8 @@ def _run(sources: list[str], asked: _Outputs, config: Any, jobs: int, quiet: boo
     to_terminal = not out and sys.stdout.isatty()
     targets = out or ([] if to_terminal else ["-"])
 
+    from digitscan.batch.journal import Journal
+    from digitscan.export.writers import open_writer
     from digitscan.reader import Reader
 
     tally = Tally()
@@ -310,9 +323,9 @@ def _run(sources: list[str], asked: _Outputs, config: Any, jobs: int, quiet: boo
     with ExitStack() as stack:
         if not quiet and errors_console().is_terminal:
             with errors_console().status("loading the model"):
-                reader = Reader(config, jobs=jobs, forms=forms)
+                reader = Reader(config, jobs=jobs, forms=forms, crew=crew)
         else:
-            reader = Reader(config, jobs=jobs, forms=forms)
+            reader = Reader(config, jobs=jobs, forms=forms, crew=crew)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
         columns = [form_columns(template) for template in reader.forms.templates] if reader.forms and wide else []

@@ -73,6 +73,15 @@ class RecognitionConfig(_Section):
     """Crops in one call; 0 chooses by device."""
 
 
+class BatchConfig(_Section):
+    """How many pages are read; nothing here changes what is read."""
+
+    isolated: bool = True
+    """The command line reads pages in processes of their own: one that crashes or hangs costs its page alone."""
+    page_timeout_s: Annotated[float, Field(ge=0)] = 180.0
+    """Seconds that a page may take in such a process before it is given up; 0 sets no limit."""
+
+
 class Config(_Section):
     """A whole run."""
 
@@ -81,10 +90,15 @@ class Config(_Section):
     imaging: ImagingConfig = ImagingConfig()
     decode: DecodeConfig = DecodeConfig()
     recognition: RecognitionConfig = RecognitionConfig()
+    batch: BatchConfig = BatchConfig()
+
+    def origin(self) -> dict[str, Any]:
+        """What can change a result, as plain values."""
+        return self.model_dump(mode="json", exclude={"batch"})
 
     def digest(self) -> str:
         """Hash of what can change a result: sha256 of the sorted JSON, first 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        text = json.dumps(self.origin(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -42,20 +42,20 @@ class Engine(Protocol):
 
 
 class LightEngine:
-    """LiteRT on the CPU: no start-up to speak of, and no row's answer depends on its batch.
+    """LiteRT on the CPU, on so many threads (0: the cores): no start-up, and no row's answer depends on its batch.
 
-    Any number of threads may share it.
+    Any number of the caller's threads may share it.
     """
 
     name = "LiteRT"
     device: Literal["cpu", "gpu"] = "cpu"
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, threads: int = 0) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
             self._interpreter = _without_notes(
-                lambda: Interpreter(model_content=file.read_bytes(), num_threads=usable_cores())
+                lambda: Interpreter(model_content=file.read_bytes(), num_threads=threads or usable_cores())
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
@@ -99,7 +99,7 @@ class KerasEngine:
         return np.asarray(self._call(batch), np.float32)
 
 
-def open_engine(folder: Path, card: ModelCard, device: Device) -> Engine:
+def open_engine(folder: Path, card: ModelCard, device: Device, threads: int = 0) -> Engine:
     """Load a model for a device.
 
     LiteRT runs it unless a GPU is asked for or ``auto`` finds one, the model has no light copy, LiteRT is not
@@ -113,7 +113,7 @@ def open_engine(folder: Path, card: ModelCard, device: Device) -> Engine:
     light = bool(card.light_sha256) and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
     wants_gpu = device == "gpu" or (device == "auto" and _NVIDIA.exists())
     if light and not (wants_gpu and (device == "gpu" or _sees_gpu())) and _has_litert():
-        return LightEngine(_checked(folder / LIGHT_FILE, card.light_sha256))
+        return LightEngine(_checked(folder / LIGHT_FILE, card.light_sha256), threads)
     return KerasEngine(_checked(folder / MODEL_FILE, card.sha256), device)
 
 

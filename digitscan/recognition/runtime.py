@@ -28,6 +28,8 @@ class Classifier:
         ``auto`` takes a GPU where TensorFlow sees one, else the light runtime.
     batch_size : int
         Crops in one call; 0 chooses by device.
+    threads : int
+        Of the light runtime; 0 takes the cores.
 
     Raises
     ------
@@ -35,12 +37,12 @@ class Classifier:
         If the model is missing, damaged or made for another version, or the GPU asked for is not there.
     """
 
-    def __init__(self, model: str = "", *, device: Device = "auto", batch_size: int = 0) -> None:
-        folder = locate(model)
-        self.card: ModelCard = read_card(folder)
+    def __init__(self, model: str = "", *, device: Device = "auto", batch_size: int = 0, threads: int = 0) -> None:
+        self.folder = locate(model)
+        self.card: ModelCard = read_card(self.folder)
         if self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads whole lines", remedy="choose a model of single digits")
-        self._engine = open_engine(folder, self.card, device)
+        self._engine = open_engine(self.folder, self.card, device, threads)
         self.device = self._engine.device
         self.batch_size = batch_size or _BATCH[self.device]
 
@@ -113,6 +115,8 @@ class LineReader:
     model : str
         Id or folder; empty means the shipped one.
     device : {"auto", "cpu", "gpu"}
+    threads : int
+        Of the light runtime; 0 takes the cores.
 
     Raises
     ------
@@ -120,12 +124,12 @@ class LineReader:
         If the model is missing, damaged, made for another version, or no reader of lines.
     """
 
-    def __init__(self, model: str = "", *, device: Device = "auto") -> None:
-        folder = locate(model or DEFAULT_LINE_MODEL)
-        self.card: ModelCard = read_card(folder)
+    def __init__(self, model: str = "", *, device: Device = "auto", threads: int = 0) -> None:
+        self.folder = locate(model or DEFAULT_LINE_MODEL)
+        self.card: ModelCard = read_card(self.folder)
         if not self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads single digits", remedy="choose a model of lines")
-        self._folder, self._device = folder, device
+        self._opening = self.folder, self.card, device, threads
         self._engine: Engine | None = None
 
     def read(self, lines: Sequence[Line]) -> list[Posteriors]:
@@ -145,7 +149,7 @@ class LineReader:
         if not lines:
             return out
         if self._engine is None:
-            self._engine = open_engine(self._folder, self.card, self._device)
+            self._engine = open_engine(*self._opening)
         order = sorted(range(len(lines)), key=lambda k: lines[k].shape[1])
         for start in range(0, len(order), _LINE_BATCH):
             rows = order[start : start + _LINE_BATCH]

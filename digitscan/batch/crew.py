@@ -1,0 +1,291 @@
+"""Processes that read pages: one that crashes or hangs costs its page alone, and a hostile file never sees ours.
+
+::
+
+    Crew.read(ref) ─ pickle, stdin ─> python -m digitscan.batch.worker ─ pickle, stdout ─> PageRead
+
+Workers are plain child processes, not `multiprocessing`'s: a program that uses the library needs no guard around its
+main module. They start on demand, so one page costs one start; the first starts with the crew and loads its libraries
+while the caller loads its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from digitscan.core import errors
+from digitscan.core.cores import usable_cores
+
+if TYPE_CHECKING:
+    from digitscan.batch.local import PageRead, Ready
+    from digitscan.core.config import Config
+    from digitscan.core.template import Template
+    from digitscan.core.types import PageFailure, PageRef
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker must know before its first page.
+
+    Attributes
+    ----------
+    config : Config
+    templates : sequence of Template or str
+        Forms that the pages are filled from.
+    model, line_model : str
+        Folders of the networks, empty where the worker shall not read: then it only prepares pages.
+    threads : int
+        Threads of its networks.
+    """
+
+    config: Config
+    templates: Sequence[Template | str]
+    model: str
+    line_model: str
+    threads: int
+
+
+class WorkerLostError(Exception):
+    """A worker died or was ended; `stage` is what it was busy with."""
+
+    def __init__(self, why: str, stage: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.stage = stage
+
+
+class _Worker:
+    """One child process; used by one thread at a time."""
+
+    def __init__(self) -> None:
+        environment = dict(os.environ)
+        package = str(Path(__file__).resolve().parents[2])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
+        self.ready = False
+        self._expired = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "digitscan.batch.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+
+    def ask(self, task: str, *given: Any, timeout_s: float = 0.0) -> Any:
+        """Hand a task over and wait for its answer.
+
+        Raises
+        ------
+        WorkerLostError
+            If the process ends before it answers, or `timeout_s` passes (0 waits for ever).
+        """
+        stage = "ingest"
+        watch = threading.Timer(timeout_s, self._expire) if timeout_s else None
+        if watch is not None:
+            watch.daemon = True
+            watch.start()
+        try:
+            to, back = self._process.stdin, self._process.stdout
+            if to is None or back is None:
+                raise RuntimeError("a worker has pipes")
+            pickle.dump((task, given), to, protocol=5)
+            to.flush()
+            while True:
+                kind, value = pickle.load(back)  # our own child's words
+                if kind != "stage":
+                    return value
+                stage = value
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self.end()
+            raise WorkerLostError(self._why(timeout_s), stage) from error
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._process.kill()
+
+    def _why(self, timeout_s: float) -> str:
+        if self._expired:
+            return f"took more than {timeout_s:g} s"
+        code = self._process.returncode
+        with contextlib.suppress(ValueError):
+            return f"its worker was ended by {signal.Signals(-code).name}"
+        return f"its worker ended with status {code}"
+
+    def end(self) -> None:
+        """Kill the process and wait for it."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+class _Gate:
+    """Many may pass together, or one alone."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._closed = True
+            self._changed.wait_for(lambda: not self._inside)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
+
+
+class Crew:
+    """Worker processes, as many as are busy, up to a limit. Any thread may ask.
+
+    Parameters
+    ----------
+    jobs : int
+        Workers at the most; 0 takes `default_jobs`.
+    """
+
+    def __init__(self, jobs: int = 0) -> None:
+        self.limit = jobs or default_jobs()
+        self._timeout_s = 0.0
+        self._setup: Setup | None = None
+        self._changed = threading.Condition()
+        self._idle = [_Worker()]
+        self._all = set(self._idle)
+        self._gate = _Gate()
+        self._closed = False
+
+    def start(
+        self, config: Config, *, templates: Sequence[Template | str] = (), model: str = "", line_model: str = ""
+    ) -> None:
+        """Say what and how to read; see `Setup`. Comes before the first page.
+
+        A page that takes longer than ``config.batch.page_timeout_s`` has its worker ended.
+        """
+        self._timeout_s = config.batch.page_timeout_s
+        threads = max(1, usable_cores() // self.limit)
+        self._setup = Setup(config, tuple(templates), model, line_model, threads)
+
+    def list(self, source: str) -> list[PageRef | PageFailure]:
+        """The pages of a source, or why it has none; a source that hangs or crashes its worker is a failure too."""
+        from digitscan.core.types import PageRef
+
+        answer: list[PageRef | PageFailure] = self._try_twice("list", PageRef(source), source)
+        return answer if isinstance(answer, list) else [answer]
+
+    def read(self, ref: PageRef, keep_image: bool) -> PageRead:
+        """Read a page; one that costs its worker is tried once more alone, and then is a failure."""
+        from digitscan.batch.local import PageRead
+        from digitscan.core.types import PageFailure
+
+        answer: PageRead | PageFailure = self._try_twice("read", ref, ref, keep_image)
+        return PageRead(answer, None) if isinstance(answer, PageFailure) else answer
+
+    def prepare(self, ref: PageRef) -> Ready:
+        """Prepare a page for a classifier elsewhere; fails as `read` does."""
+        from digitscan.batch.local import Ready
+        from digitscan.core.types import PageFailure
+
+        answer: Ready | PageFailure = self._try_twice("prepare", ref, ref)
+        return Ready(ref, settled=answer) if isinstance(answer, PageFailure) else answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        with self._changed:
+            self._closed = True
+            workers = list(self._all)
+            self._changed.notify_all()
+        for worker in workers:
+            worker.end()
+
+    def _try_twice(self, task: str, ref: PageRef, *given: Any) -> Any:
+        from digitscan.core.types import PageFailure
+
+        with contextlib.suppress(WorkerLostError), self._gate.together():
+            return self._ask(task, *given)
+        try:
+            with self._gate.alone():
+                return self._ask(task, *given)
+        except WorkerLostError as lost:
+            hung = lost.why.startswith("took")
+            remedy = "raise --page-timeout, or look at the page" if hung else "the file may be damaged: look at it"
+            return PageFailure(ref, lost.stage, "WorkerLostError", f"{lost.why}, twice", remedy)
+
+    def _ask(self, task: str, *given: Any) -> Any:
+        worker = self._take()
+        try:
+            if not worker.ready:
+                _raise_told(worker.ask("start", self._setup))
+                worker.ready = True
+            answer = worker.ask(task, *given, timeout_s=self._timeout_s)
+        except BaseException:
+            with self._changed:
+                self._all.discard(worker)
+                self._changed.notify()
+            worker.end()
+            raise
+        with self._changed:
+            self._idle.append(worker)
+            self._changed.notify()
+        return answer
+
+    def _take(self) -> _Worker:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._idle or len(self._all) < self.limit)
+            if self._closed:
+                raise WorkerLostError("the run was ended", "ingest")
+            if self._idle:
+                return self._idle.pop()  # the one used last, so that no more start than are needed
+            worker = _Worker()
+            self._all.add(worker)
+            return worker
+
+
+def default_jobs() -> int:
+    """Workers that this machine can feed: the cores that this process may use."""
+    return usable_cores()
+
+
+def _raise_told(told: tuple[str, str, str] | None) -> None:
+    """Raise what a worker could not start with."""
+    if told is not None:
+        name, message, remedy = told
+        kind = getattr(errors, name, errors.DigitscanError)
+        raise kind(message, remedy=remedy)
