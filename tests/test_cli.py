@@ -237,3 +237,17 @@ def test_broken_pipe_is_quiet() -> None:
     command = f"{sys.executable} -m digitscan segment {SAMPLES / 'table-printed.png'} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.startswith("page,") and "Traceback" not in done.stderr
+
+
+def test_progress_as_json_lines(fake: None, scans: Path, tmp_path: Path) -> None:
+    (scans / "broken.png").write_bytes(b"")
+    result = run(
+        app, ["process", str(scans), "--out", str(tmp_path / "r.csv"), "--alto", str(tmp_path / "alto"), "--log-json"]
+    )
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["failed", "page", "page", "page", "end"]
+    assert lines[0]["file"].endswith("broken.png") and lines[0]["stage"] == "ingest" and lines[0]["remedy"]
+    end = lines[-1]
+    assert (end["pages"], end["failed"], end["strings"], end["interrupted"]) == (3, 1, 3, False)
+    assert end["wrote"] == [str(tmp_path / "r.csv"), f"3 ALTO files in {tmp_path / 'alto'}"]
+    assert len(list((tmp_path / "alto").glob("*.xml"))) == 3

@@ -50,11 +50,16 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file beside a run's 
 def export(
     job: Annotated[Path, typer.Argument(help="The .job file beside a run's results.")],
     out: Annotated[
-        list[str], typer.Option("--out", "-o", help=".csv, .xlsx, .json or .jsonl; several times; - is CSV.")
-    ],
+        list[str] | None,
+        typer.Option("--out", "-o", help=".csv, .xlsx, .json, .jsonl, .parquet or .hocr; several times; - is CSV."),
+    ] = None,
     form: Annotated[
         list[Path] | None, typer.Option("--form", "-f", help="The run's templates: CSV and Excel are wide then.")
     ] = None,
+    alto: Annotated[Path | None, typer.Option(help="Folder for one ALTO file a page.")] = None,
+    excel: Annotated[
+        bool, typer.Option("--excel", help="CSV that a spreadsheet opens with its leading zeros.")
+    ] = False,
 ) -> None:
     """Write a job's results again, in any format, without reading a page.
 
@@ -67,19 +72,27 @@ def export(
 
         from digitscan.batch.journal import JobFile
         from digitscan.cli.process import form_columns
+        from digitscan.core.errors import UsageError
         from digitscan.core.template import load_template
-        from digitscan.export.writers import check_target, open_writer
+        from digitscan.core.types import PageResult
+        from digitscan.export.archive import write_alto
+        from digitscan.export.writers import WriterOptions, check_target, open_writer
 
-        for target in out:
+        if not out and alto is None:
+            raise UsageError("nothing to write", remedy="give --out or --alto")
+        for target in out or ():
             check_target(target)
-        columns = [form_columns(load_template(path)) for path in form or ()]
+        options = WriterOptions(tuple(form_columns(load_template(path)) for path in form or ()), excel)
         file = JobFile(job)
         with ExitStack() as stack:
-            writers = [stack.enter_context(open_writer(target, file.run, columns)) for target in out]
+            writers = [stack.enter_context(open_writer(target, file.run, options)) for target in out or ()]
+            taken: set[str] = set()
             for outcome in file.outcomes():
                 for writer in writers:
                     writer.write(outcome)
+                if alto is not None and isinstance(outcome, PageResult):
+                    write_alto(alto, outcome, file.run, taken)
         file.close()
-        for target in out:
+        for target in out or ():
             if target != "-":
                 errors_console().print(f"[dim]wrote[/] {target}")

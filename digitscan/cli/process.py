@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from digitscan.cli.common import errors_console, failure_line, leave, settings, teaching_errors
+from digitscan.cli.common import leave, settings, teaching_errors
+from digitscan.cli.telling import Tally, Teller, teller
 
 if TYPE_CHECKING:
     from digitscan.core.types import PageOutcome
@@ -21,53 +20,6 @@ LayoutName = Literal["auto", "page", "line", "digit", "table"]
 _WRITE = "What comes out"
 _READ = "How to read"
 _RUN = "How to run"
-
-
-class Tally:
-    """Counts for the summary and the exit code."""
-
-    def __init__(self) -> None:
-        self.pages = self.strings = self.digits = self.review = self.failed = 0
-        self.started = time.monotonic()
-
-    def add(self, outcome: PageOutcome) -> None:
-        """Count one page."""
-        from digitscan.core.types import PageFailure
-
-        if isinstance(outcome, PageFailure):
-            self.failed += 1
-            return
-        self.pages += 1
-        self.strings += len(outcome.readings)
-        self.digits += sum(len(r.digits) for r in outcome.readings)
-        self.review += sum(r.review for r in outcome.readings)
-
-    def exit_code(self) -> int:
-        """0, 1 or 3 of the documented exit codes."""
-        from digitscan.core.errors import ExitCode
-
-        if not self.pages:
-            return ExitCode.NOTHING_READABLE
-        return ExitCode.SOME_FAILED if self.failed else ExitCode.OK
-
-    def show(self) -> None:
-        """Print the summary to standard error."""
-        from rich.table import Table
-
-        seconds = max(time.monotonic() - self.started, 1e-6)
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        cells = {
-            "pages": self.pages,
-            "strings": self.strings,
-            "digits": self.digits,
-            "for review": self.review,
-            "failed": self.failed,
-            "pages/s": f"{self.pages / seconds:.1f}",
-        }
-        for name in cells:
-            table.add_column(name, justify="right")
-        table.add_row(*(str(v) for v in cells.values()))
-        errors_console().print(table)
 
 
 def result_table() -> Any:
@@ -100,38 +52,6 @@ def add_rows(table: Any, outcome: PageOutcome) -> None:
         table.add_row(name, page, r.name, *cell, f"[bold]{r.text}[/]", f"[{color}]{r.confidence:.3f}[/]", note)
 
 
-@contextmanager
-def progress_bar(quiet: bool) -> Iterator[Any]:
-    """A function ``(found, done, failed)`` that shows progress on standard error."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    console = errors_console()
-    if quiet:
-        yield lambda found, done, failed: None
-        return
-    if not console.is_terminal:
-        last = [time.monotonic()]
-
-        def plain(found: int, done: int, failed: int) -> None:
-            if time.monotonic() - last[0] >= 30:
-                last[0] = time.monotonic()
-                console.print(f"{done} of {found}+ pages, {failed} failed")
-
-        yield plain
-        return
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("[red]{task.fields[failed]}[/]"),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading pages", total=None, failed="")
-
-        def rich_update(found: int, done: int, failed: int) -> None:
-            bar.update(task, total=found, completed=done, failed=f"{failed} failed" if failed else "")
-
-        yield rich_update
-
-
 def process(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders, globs; [bold]-[/] reads a list of paths from standard input.")
@@ -141,7 +61,8 @@ def process(
         typer.Option(
             "--out",
             "-o",
-            help="Result file: .csv, .xlsx, .json or .jsonl; may be given several times; - is standard output.",
+            help="Result file: .csv, .xlsx, .json, .jsonl, .parquet or .hocr; may be given several times; "
+            "- is standard output.",
             rich_help_panel=_WRITE,
         ),
     ] = None,
@@ -153,6 +74,11 @@ def process(
         Path | None,
         typer.Option(help="Folder for one CSV a table, in the page's own shape.", rich_help_panel=_WRITE),
     ] = None,
+    alto: Annotated[Path | None, typer.Option(help="Folder for one ALTO file a page.", rich_help_panel=_WRITE)] = None,
+    excel: Annotated[
+        bool,
+        typer.Option("--excel", help="CSV that a spreadsheet opens with its leading zeros.", rich_help_panel=_WRITE),
+    ] = False,
     layout: Annotated[
         LayoutName | None,
         typer.Option(
@@ -230,6 +156,10 @@ def process(
     ] = False,
     no_job: Annotated[bool, typer.Option("--no-job", help="Keep no job file.", rich_help_panel=_RUN)] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.", rich_help_panel=_RUN)] = None,
+    log_json: Annotated[
+        bool,
+        typer.Option("--log-json", help="Tell progress as JSON lines on standard error.", rich_help_panel=_RUN),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress and no summary.", rich_help_panel=_RUN)
     ] = False,
@@ -261,6 +191,7 @@ def process(
         # Its first worker loads its libraries while this process still loads its own.
         crew = stack.enter_context(Crew(jobs))
         from digitscan.core.config import load_config
+        from digitscan.core.errors import UsageError
 
         chosen = load_config(
             config,
@@ -271,10 +202,13 @@ def process(
                 recognition__batch_size=batch_size, batch__page_timeout_s=page_timeout,
             ),
         )  # fmt: skip
-        asked = _Outputs(out or [], annotate, tables, wide, _job_path(job, out or [], no_job), fresh)
+        if wide and not form:
+            raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
+        asked = _Outputs(out or [], annotate, tables, alto, wide, excel, _job_path(job, out or [], no_job), fresh)
         if not chosen.batch.isolated:
             crew.close()
-        _run(sources, asked, chosen, jobs, quiet, form or [], crew if chosen.batch.isolated else None)
+        telling = teller(Tally(), quiet=quiet, json_lines=log_json)
+        _run(sources, asked, chosen, jobs, telling, form or [], crew if chosen.batch.isolated else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +218,57 @@ class _Outputs:
     out: list[str]
     annotate: Path | None
     tables: Path | None
+    alto: Path | None
     wide: bool
+    excel: bool
     job: Path | None
     fresh: bool
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders that get a file a page."""
+        return [folder for folder in (self.annotate, self.tables, self.alto) if folder is not None]
+
+    @property
+    def own(self) -> set[Path]:
+        """Resolved paths that must not be taken for sources."""
+        written = [Path(target) for target in self.out] + self.folders + ([self.job] if self.job else [])
+        return {path.resolve() for path in written}
+
+
+class _Folders:
+    """Writes what goes into folders: pictures, tables, ALTO."""
+
+    def __init__(self, asked: _Outputs, run: Any) -> None:
+        self._asked, self._run = asked, run
+        self._taken: dict[Path, set[str]] = {folder: set() for folder in asked.folders}
+        for folder in asked.folders:
+            _check_folder(folder)
+
+    def write(self, page: Any) -> None:
+        """Write what a page gives."""
+        from digitscan.core.types import PageResult
+
+        if not isinstance(page.outcome, PageResult):
+            return
+        asked, taken = self._asked, self._taken
+        if asked.annotate is not None and page.image is not None:
+            from digitscan.export.annotate import write_annotation
+
+            write_annotation(asked.annotate, page.image, page.outcome, taken[asked.annotate])
+        if asked.tables is not None:
+            from digitscan.export.tables import write_tables
+
+            write_tables(asked.tables, page.outcome, taken[asked.tables])
+        if asked.alto is not None:
+            from digitscan.export.archive import write_alto
+
+            write_alto(asked.alto, page.outcome, self._run, taken[asked.alto])
+
+    def words(self) -> list[str]:
+        """What was written, for people."""
+        kinds = {self._asked.annotate: "pictures", self._asked.tables: "tables", self._asked.alto: "ALTO files"}
+        return [f"{len(names)} {kinds[folder]} in {folder}" for folder, names in self._taken.items() if names]
 
 
 def _job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
@@ -298,112 +280,68 @@ def _job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
 
 
 def _run(
-    sources: list[str], asked: _Outputs, config: Any, jobs: int, quiet: bool, forms: list[Path], crew: Any
+    sources: list[str], asked: _Outputs, config: Any, jobs: int, telling: Teller, forms: list[Path], crew: Any
 ) -> None:
-    from digitscan.core.errors import ExitCode, UsageError
-    from digitscan.core.types import PageFailure, PageResult
-    from digitscan.export.writers import check_target
+    from digitscan.core.errors import ExitCode
+    from digitscan.export.writers import WriterOptions, check_target
     from digitscan.ingest.pages import PageSelection
 
-    out, annotate, tables, wide = asked.out, asked.annotate, asked.tables, asked.wide
     PageSelection.parse(config.ingest.pages)
-    if wide and not forms:
-        raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
-    for target in out:
+    for target in asked.out:
         check_target(target)
-    to_terminal = not out and sys.stdout.isatty()
-    targets = out or ([] if to_terminal else ["-"])
-
+    to_terminal = not asked.out and sys.stdout.isatty()
+    targets = asked.out or ([] if to_terminal else ["-"])
+    table = result_table() if to_terminal else None
     from digitscan.batch.journal import Journal
     from digitscan.export.writers import open_writer
     from digitscan.reader import Reader
 
-    tally = Tally()
+    tally = telling.tally
     interrupted = False
     with ExitStack() as stack:
-        if not quiet and errors_console().is_terminal:
-            with errors_console().status("loading the model"):
-                reader = Reader(config, jobs=jobs, forms=forms, crew=crew)
-        else:
-            reader = Reader(config, jobs=jobs, forms=forms, crew=crew)
+        reader = Reader(config, jobs=jobs, forms=forms, crew=crew)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
-        columns = [form_columns(template) for template in reader.forms.templates] if reader.forms and wide else []
-        writers = [stack.enter_context(open_writer(target, reader.run_info, columns)) for target in targets]
-        keep_images = annotate is not None or any(writer.wants_images for writer in writers)
-        for folder in filter(None, (annotate, tables)):
-            _check_folder(folder)
-        table = result_table() if to_terminal else None
-        written = [Path(target) for target in out] + [p for p in (asked.job, annotate, tables) if p is not None]
-        own = {path.resolve() for path in written}
-        taken: set[str] = set()
-        tables_taken: set[str] = set()
-        found = [0]
-        tally.started = time.monotonic()
-        with progress_bar(quiet) as show:
-            stream = reader.stream(
-                *sources,
-                keep_images=keep_images,
-                stdin=sys.stdin if "-" in sources else None,
-                exclude=own,
-                on_found=lambda count: found.__setitem__(0, count),
-                known=journal.known if journal is not None else None,
-            )
+        columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
+        options = WriterOptions(columns if asked.wide else (), asked.excel)
+        writers = [stack.enter_context(open_writer(target, reader.run_info, options)) for target in targets]
+        folders = _Folders(asked, reader.run_info)
+        tally.restart()
+        stream = reader.stream(
+            *sources,
+            keep_images=asked.annotate is not None or any(writer.wants_images for writer in writers),
+            stdin=sys.stdin if "-" in sources else None,
+            exclude=asked.own,
+            on_found=tally.find,
+            known=journal.known if journal is not None else None,
+        )
+        with telling:
             try:
                 for page in stream:
-                    outcome = page.outcome
                     if journal is not None:
-                        journal.add(outcome)
+                        journal.add(page.outcome)
+                        tally.reused = journal.reused
                     for writer in writers:
-                        writer.write(outcome, page.image)
-                    if isinstance(outcome, PageFailure):
-                        errors_console().print(f"[red]failed[/] {_plain(failure_line(outcome))}")
-                    elif annotate is not None and page.image is not None and isinstance(outcome, PageResult):
-                        from digitscan.export.annotate import write_annotation
-
-                        write_annotation(annotate, page.image, outcome, taken)
-                    if tables is not None and isinstance(outcome, PageResult):
-                        from digitscan.export.tables import write_tables
-
-                        write_tables(tables, outcome, tables_taken)
+                        writer.write(page.outcome, page.image)
+                    folders.write(page)
                     if table is not None:
-                        add_rows(table, outcome)
-                    tally.add(outcome)
-                    show(found[0], tally.pages + tally.failed, tally.failed)
+                        add_rows(table, page.outcome)
+                    tally.add(page.outcome)
+                    telling.page(page.outcome)
             except KeyboardInterrupt:
                 interrupted = True  # what is done is written below
             finally:
                 stream.close()
         if journal is not None and not interrupted:
             journal.finish()
-        reused = journal.reused if journal is not None else 0
     if table is not None and table.row_count:
         from rich.console import Console
 
         Console().print(table)
-    if not quiet:
-        tally.show()
-        if reused:
-            errors_console().print(f"[dim]{reused} of these pages were read before: --fresh reads them anew[/]")
-        for target in out:
-            if target != "-":
-                errors_console().print(f"[dim]wrote[/] {_plain(target)}")
-        if annotate is not None and taken:
-            errors_console().print(f"[dim]wrote[/] {len(taken)} pictures in {_plain(str(annotate))}")
-        if tables is not None and tables_taken:
-            errors_console().print(f"[dim]wrote[/] {len(tables_taken)} tables in {_plain(str(tables))}")
-    if interrupted:
-        errors_console().print("[yellow]Interrupted: what was read is written.[/]")
-        leave(ExitCode.INTERRUPTED)
-    code = tally.exit_code()
+    telling.end([target for target in asked.out if target != "-"] + folders.words(), interrupted)
+    code = ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
         leave(code)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text.encode("utf-8", "backslashreplace").decode())
 
 
 def form_columns(template: Any) -> Any:

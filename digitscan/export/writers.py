@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +17,7 @@ from digitscan.core.errors import UsageError
 from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageOutcome, PageResult, RunInfo
 from digitscan.export.atomic import AtomicFile
 from digitscan.export.records import clean, page_record, run_record
-from digitscan.export.wide import FormColumns, Gatherer, form_row, header
+from digitscan.export.wide import LEADING, FilledForm, FormColumns, Gatherer, form_row, header
 
 COLUMNS = (
     "file", "page", "field", "row", "column", "text", "confidence", "state", "review", "reason",
@@ -31,6 +33,16 @@ def reading_row(page: PageResult, r: FieldReading, model: str) -> list[object]:
         "" if r.column is None else r.column, r.text, f"{r.confidence:.4f}", r.state.value,
         "true" if r.review else "false", r.reason, *r.box, model, r.written, r.raw, r.value,
     ]  # fmt: skip
+
+
+def failure_row(failed: PageFailure, model: str) -> list[object]:
+    """A page that failed, in the order of `COLUMNS`."""
+    why = f"{failed.stage}: {failed.message}" + (f"; {failed.remedy}" if failed.remedy else "")
+    told = {
+        "file": clean(failed.ref.path), "page": failed.ref.page_number, "state": "missing", "review": "true",
+        "reason": clean(why), "model": model,
+    }  # fmt: skip
+    return [told.get(name, "") for name in COLUMNS]
 
 
 class ResultWriter:
@@ -91,8 +103,13 @@ class ResultWriter:
 class CsvWriter(ResultWriter):
     """RFC 4180, UTF-8, one row a reading; a page that failed gives one row with state ``missing``.
 
-    File names are kept to the letter, since programs join on them.
+    File names are kept to the letter, since programs join on them. With `for_excel` the file begins with a byte order
+    mark and digits are formulas like ``="007"``, so that a spreadsheet shows them as they are when the file is opened.
     """
+
+    def __init__(self, target: str, run: RunInfo, *, for_excel: bool = False) -> None:
+        self._for_excel = for_excel
+        super().__init__(target, run)
 
     def _rows(self, rows: list[list[object]]) -> None:
         text = io.StringIO()
@@ -101,27 +118,39 @@ class CsvWriter(ResultWriter):
 
     def begin(self) -> None:
         """Write the header."""
+        if self._for_excel:
+            self._file.write(codecs.BOM_UTF8)
         self._rows([list(COLUMNS)])
 
     def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
         """Write a page's readings."""
-        file, page, model = clean(outcome.ref.path), outcome.ref.page_number, self.run.model.id
+        model = self.run.model.id
         if isinstance(outcome, PageFailure):
-            why = f"{outcome.stage}: {outcome.message}" + (f"; {outcome.remedy}" if outcome.remedy else "")
-            self._rows(
-                [[file, page, "", "", "", "", "", "missing", "true", clean(why), "", "", "", "", model, "", "", ""]]
-            )
+            self._rows([failure_row(outcome, model)])
             return
         rows = [reading_row(outcome, reading, model) for reading in outcome.readings]
+        if self._for_excel:
+            rows = [[_shown(cell) if name in _DIGITS else cell for name, cell in zip(COLUMNS, row, strict=True)]
+                    for row in rows]  # fmt: skip
         if rows:
             self._rows(rows)
+
+
+_DIGITS = frozenset(("text", "written", "raw", "value"))
+
+
+def _shown(cell: object) -> str:
+    """Digits as a formula that a spreadsheet shows to the letter."""
+    text = str(cell).replace('"', '""')
+    return f'="{text}"' if text else ""
 
 
 class WideCsvWriter(ResultWriter):
     """RFC 4180, UTF-8, one row a filled form, a column a field with its confidence and its state."""
 
-    def __init__(self, target: str, run: RunInfo, forms: Sequence[FormColumns]) -> None:
+    def __init__(self, target: str, run: RunInfo, forms: Sequence[FormColumns], *, for_excel: bool = False) -> None:
         self._forms = tuple(forms)
+        self._for_excel = for_excel
         self._gatherer = Gatherer(self._forms)
         super().__init__(target, run)
 
@@ -132,15 +161,23 @@ class WideCsvWriter(ResultWriter):
 
     def begin(self) -> None:
         """Write the header."""
+        if self._for_excel:
+            self._file.write(codecs.BOM_UTF8)
         self._rows([header(self._forms)])
 
     def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
         """Take a page; forms that are complete are written."""
-        self._rows([[clean(cell) for cell in form_row(form, self._forms)] for form in self._gatherer.add(outcome)])
+        self._rows([self._cells(form) for form in self._gatherer.add(outcome)])
 
     def end(self) -> None:
         """Write forms whose pages did not all come."""
-        self._rows([[clean(cell) for cell in form_row(form, self._forms)] for form in self._gatherer.rest()])
+        self._rows([self._cells(form) for form in self._gatherer.rest()])
+
+    def _cells(self, form: FilledForm) -> list[str]:
+        cells = [clean(cell) for cell in form_row(form, self._forms)]
+        if self._for_excel:
+            cells[len(LEADING) :: 3] = map(_shown, cells[len(LEADING) :: 3])
+        return cells
 
 
 class JsonWriter(ResultWriter):
@@ -175,11 +212,58 @@ class JsonlWriter(ResultWriter):
         self._file.write(msgspec.json.encode(page_record(outcome)) + b"\n")
 
 
-WRITERS: dict[str, Callable[[str, RunInfo], ResultWriter]] = {
-    ".csv": CsvWriter,
-    ".json": JsonWriter,
-    ".jsonl": JsonlWriter,
+@dataclass(frozen=True, slots=True)
+class WriterOptions:
+    """What a writer may be told.
+
+    Attributes
+    ----------
+    wide : tuple of FormColumns
+        Forms whose fields become columns, in CSV and Excel.
+    for_excel : bool
+        CSV is made for a spreadsheet to open.
+    """
+
+    wide: tuple[FormColumns, ...] = ()
+    for_excel: bool = False
+
+
+_PLAIN = WriterOptions()
+
+
+def _excel(target: str, run: RunInfo, options: WriterOptions) -> ResultWriter:
+    from digitscan.export.excel import ExcelWriter
+
+    return ExcelWriter(target, run, options.wide)
+
+
+def _parquet(target: str, run: RunInfo, options: WriterOptions) -> ResultWriter:
+    from digitscan.export.parquet import ParquetWriter
+
+    return ParquetWriter(target, run)
+
+
+def _hocr(target: str, run: RunInfo, options: WriterOptions) -> ResultWriter:
+    from digitscan.export.archive import HocrWriter
+
+    return HocrWriter(target, run)
+
+
+def _csv(target: str, run: RunInfo, options: WriterOptions) -> ResultWriter:
+    if options.wide:
+        return WideCsvWriter(target, run, options.wide, for_excel=options.for_excel)
+    return CsvWriter(target, run, for_excel=options.for_excel)
+
+
+WRITERS: dict[str, Callable[[str, RunInfo, WriterOptions], ResultWriter]] = {
+    ".csv": _csv,
+    ".xlsx": _excel,
+    ".json": lambda target, run, _: JsonWriter(target, run),
+    ".jsonl": lambda target, run, _: JsonlWriter(target, run),
+    ".parquet": _parquet,
+    ".hocr": _hocr,
 }
+"""By the ending of the target."""
 
 
 def check_target(target: str) -> None:
@@ -190,27 +274,20 @@ def check_target(target: str) -> None:
     UsageError
         If the suffix is none of those that can be written.
     """
-    kinds = [".csv", ".xlsx", ".json", ".jsonl"]
-    if target != "-" and Path(target).suffix.lower() not in kinds:
-        raise UsageError(f"cannot tell the format of {target!r}", remedy=f"end it in {', '.join(kinds)}, or write -")
+    if target != "-" and Path(target).suffix.lower() not in WRITERS:
+        raise UsageError(f"cannot tell the format of {target!r}", remedy=f"end it in {', '.join(WRITERS)}, or write -")
 
 
-def open_writer(target: str, run: RunInfo, wide: Sequence[FormColumns] = ()) -> ResultWriter:
-    """Open a result file by its suffix; ``-`` is CSV on standard output. Tables are wide where forms are given.
+def open_writer(target: str, run: RunInfo, options: WriterOptions = _PLAIN) -> ResultWriter:
+    """Open a result file by its suffix; ``-`` is CSV on standard output.
 
     Raises
     ------
     UsageError
-        If the suffix is not known.
+        If the suffix is not known, or what writes it is not installed.
     OutputError
         If the file cannot be written.
     """
     check_target(target)
     kind = ".csv" if target == "-" else Path(target).suffix.lower()
-    if kind == ".xlsx":
-        from digitscan.export.excel import ExcelWriter
-
-        return ExcelWriter(target, run, wide)
-    if kind == ".csv" and wide:
-        return WideCsvWriter(target, run, wide)
-    return WRITERS[kind](target, run)
+    return WRITERS[kind](target, run, options)
