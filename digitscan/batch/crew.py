@@ -123,6 +123,15 @@ class _Worker:
             return f"its worker was ended by {signal.Signals(-code).name}"
         return f"its worker ended with status {code}"
 
+    def dismiss(self) -> None:
+        """Have an idle process leave by itself, which clears up what it keeps on disk."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(3.0)
+        self.end()
+
     def end(self) -> None:
         """Kill the process and wait for it."""
         self._process.kill()
@@ -230,10 +239,12 @@ class Crew:
         """End all workers."""
         with self._changed:
             self._closed = True
-            workers = list(self._all)
+            idle, busy = list(self._idle), self._all - set(self._idle)
             self._changed.notify_all()
-        for worker in workers:
+        for worker in busy:
             worker.end()
+        for worker in idle:
+            worker.dismiss()
 
     def _try_twice(self, task: str, ref: PageRef, *given: Any) -> Any:
         from digitscan.core.types import PageFailure

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -88,6 +88,10 @@ def origin_of(run: RunInfo) -> dict[str, str]:
 def _encode_text(path: str) -> str:
     """A path as SQLite takes it: bytes of a name that are no UTF-8 become escapes that can be undone."""
     return path.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _decode_text(stored: str) -> str:
+    return stored.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 class Journal:
@@ -169,37 +173,73 @@ class Journal:
         self.reused += 1
         return replace(result, ref=ref)
 
-    def add(self, outcome: PageOutcome) -> None:
-        """Keep a page; a later one of the same name and number takes its place.
+    def places(self, sha256: str) -> list[str]:
+        """Paths under which a file of this content was read."""
+        rows = self._db.execute("SELECT DISTINCT file FROM pages WHERE sha256 = ? ORDER BY position", (sha256,))
+        return [_decode_text(row[0]) for row in rows]
+
+    def add(self, *outcomes: PageOutcome) -> None:
+        """Keep pages, all or none; a later one of the same name and number takes the place of an earlier.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If they cannot be written.
         """
-        self._position += 1
-        ok = isinstance(outcome, PageResult)
-        readings = outcome.readings if isinstance(outcome, PageResult) else ()
-        # Names that are no UTF-8 cannot stand in JSON: the name has a column of its own.
-        stored = replace(outcome, ref=replace(outcome.ref, path=""))
-        row = (
-            _encode_text(outcome.ref.path), outcome.ref.page_index, outcome.ref.sha256, self._position,
-            "ok" if ok else "failed", "" if isinstance(outcome, PageResult) else outcome.stage, len(readings),
-            sum(r.review for r in readings), msgspec.json.encode(stored), time.time(),
-        )  # fmt: skip
+        with self._writing():
+            self._put(outcomes)
+
+    def add_file(self, outcomes: Sequence[PageOutcome], source: str, forget: Sequence[str] = ()) -> None:
+        """Keep the pages of a file that is about to be moved from `source`; `moved` says that it was.
+
+        In the same moment all that was kept under the paths `forget` goes.
+        """
+        with self._writing():
+            self._db.executemany("DELETE FROM pages WHERE file = ?", [(_encode_text(path),) for path in forget])
+            self._put(outcomes)
+            place = outcomes[0].ref
+            self._set("moving", json.dumps([_encode_text(source), _encode_text(place.path), place.sha256]))
+
+    def moved(self) -> None:
+        """Say that the file of `add_file` is in its place."""
+        with self._writing():
+            self._db.execute("DELETE FROM run WHERE key = 'moving'")
+
+    @property
+    def moving(self) -> tuple[str, str, str] | None:
+        """Source, place and hash of a file that was kept, and perhaps not moved before the run ended."""
+        found = _get(self._db, "moving")
+        if not found:
+            return None
+        source, place, sha256 = json.loads(found)
+        return _decode_text(source), _decode_text(place), sha256
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            self._db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            yield
             self._db.commit()
         except sqlite3.DatabaseError as error:
             raise _told(self.path, error) from error
 
+    def _put(self, outcomes: Sequence[PageOutcome]) -> None:
+        for outcome in outcomes:
+            self._position += 1
+            ok = isinstance(outcome, PageResult)
+            readings = outcome.readings if isinstance(outcome, PageResult) else ()
+            # Names that are no UTF-8 cannot stand in JSON: the name has a column of its own.
+            stored = replace(outcome, ref=replace(outcome.ref, path=""))
+            row = (
+                _encode_text(outcome.ref.path), outcome.ref.page_index, outcome.ref.sha256, self._position,
+                "ok" if ok else "failed", "" if isinstance(outcome, PageResult) else outcome.stage, len(readings),
+                sum(r.review for r in readings), msgspec.json.encode(stored), time.time(),
+            )  # fmt: skip
+            self._db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
     def finish(self) -> None:
         """Say that the run came to its end."""
-        try:
+        with self._writing():
             self._set("finished", "true")
-            self._db.commit()
-        except sqlite3.DatabaseError as error:
-            raise _told(self.path, error) from error
 
     def close(self) -> None:
         """Close the file; everything added is in it."""
@@ -282,8 +322,7 @@ class JobFile:
         for file, status, blob in rows:
             kind: type[PageOutcome] = PageResult if status == "ok" else PageFailure
             outcome: PageOutcome = msgspec.json.decode(blob, type=kind)
-            path = file.encode("latin-1").decode("utf-8", "surrogateescape")
-            yield replace(outcome, ref=replace(outcome.ref, path=path))
+            yield replace(outcome, ref=replace(outcome.ref, path=_decode_text(file)))
 
     def summary(self) -> JobSummary:
         """Where the job stands."""

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli import compare, data, doctor, evaluate, form, jobs, models, predict, process, segment, serve, train
+from digitscan.cli import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    form,
+    jobs,
+    models,
+    predict,
+    process,
+    segment,
+    serve,
+    train,
+    watch,
+)
 from digitscan.core.version import __version__
 
 app = typer.Typer(
@@ -56,6 +70,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)
 app.command("export")(jobs.export)
+app.command("watch")(watch.watch)
 app.command("doctor")(doctor.doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(form.app, name="form")

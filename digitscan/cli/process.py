@@ -204,7 +204,7 @@ def process(
         )  # fmt: skip
         if wide and not form:
             raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
-        asked = _Outputs(out or [], annotate, tables, alto, wide, excel, _job_path(job, out or [], no_job), fresh)
+        asked = _Outputs(out or [], annotate, tables, alto, wide, excel, job_path(job, out or [], no_job), fresh)
         if not chosen.batch.isolated:
             crew.close()
         telling = teller(Tally(), quiet=quiet, json_lines=log_json)
@@ -271,12 +271,17 @@ class _Folders:
         return [f"{len(names)} {kinds[folder]} in {folder}" for folder, names in self._taken.items() if names]
 
 
-def _job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
+def job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
     """The job file: as named, or beside the first result file; none for what only goes to a screen or a pipe."""
     if no_job:
         return None
-    first = next((Path(target) for target in out if target != "-"), None)
-    return job if job is not None else first.with_suffix(".job") if first is not None else None
+    from digitscan.core.urls import is_url
+
+    first = next((target for target in out if target != "-"), None)
+    if job is not None or first is None:
+        return job
+    # A job is a database: it stays on this machine, in the working folder, where results go elsewhere.
+    return Path(Path(first).name if is_url(first) else first).with_suffix(".job")
 
 
 def _run(

@@ -9,13 +9,15 @@ import hashlib
 import os
 import re
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from digitscan.core.errors import OutputError
 from digitscan.core.types import PageRef
+from digitscan.core.urls import file_system, is_url
 
 
 def output_error(path: str | Path, error: OSError) -> OutputError:
@@ -49,7 +51,7 @@ class AtomicFile:
     Parameters
     ----------
     path : str or Path
-        The target; ``-`` is standard output, which is written at once.
+        The target; ``-`` is standard output, which is written at once; a URL gets the file when it is whole.
 
     Raises
     ------
@@ -61,8 +63,14 @@ class AtomicFile:
         self.path = path
         self._stream: BinaryIO
         self._temporary: Path | None = None
+        self._remote: tuple[Any, str] | None = None
         if str(path) == "-":
             self._stream = sys.stdout.buffer
+            return
+        if is_url(str(path)):
+            self._remote = file_system(str(path))
+            self._temporary = Path(tempfile.mkstemp(prefix="digitscan-")[1])
+            self._stream = self._temporary.open("wb")
             return
         target = Path(path)
         try:
@@ -101,10 +109,23 @@ class AtomicFile:
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._stream.close()
-            self._temporary.replace(self.path)
+            if self._remote is None:
+                self._temporary.replace(self.path)
         except OSError as error:
             self.abort()
             raise output_error(self.path, error) from error
+        if self._remote is not None:
+            self._send(self._temporary, *self._remote)
+
+    def _send(self, temporary: Path, system: Any, path: str) -> None:
+        try:
+            system.put_file(str(temporary), path)
+        except Exception as error:  # every kind of place has errors of its own
+            raise OutputError(
+                f"cannot write {self.path}: {error}; the results are in {temporary}",
+                remedy="check the address and your access to it",
+            ) from error
+        temporary.unlink()
 
     def abort(self) -> None:
         """Forget what was written."""

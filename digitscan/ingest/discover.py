@@ -9,7 +9,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from digitscan.core.errors import IngestError
 from digitscan.core.types import PageFailure, PageRef
+from digitscan.core.urls import is_url
+from digitscan.ingest.remote import expand
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp")
@@ -54,8 +57,22 @@ def _walk(folder: str, exclude: Collection[Path], seen: set[str]) -> Iterator[st
             yield entry.path
 
 
+def _expand_url(given: str) -> Iterator[str | PageFailure]:
+    try:
+        found = sorted(expand(given), key=lambda url: (_natural(url), url))
+    except IngestError as error:
+        yield _failed(given, error.message, error.remedy)
+        return
+    pages = found if found == [given] else [url for url in found if Path(url).suffix.lower() in SUFFIXES]
+    yield from pages
+    if not pages:
+        yield _failed(given, "holds no page", "give a folder with images or PDFs")
+
+
 def _expand(given: str, exclude: Collection[Path]) -> Iterator[str | PageFailure]:
-    if Path(given).is_dir():
+    if is_url(given):
+        yield from _expand_url(given)
+    elif Path(given).is_dir():
         empty = True
         for found in _walk(given, exclude, set()):
             empty = False
@@ -85,7 +102,7 @@ def find_sources(
     Parameters
     ----------
     inputs : sequence of str
-        Files, folders (searched through, natural order), globs, and ``-`` for a list on standard input.
+        Files, folders (searched through, natural order), globs, URLs of these, and ``-`` for a list on standard input.
     stdin : text stream, optional
         Where ``-`` reads from, one path a line.
     exclude : collection of Path
@@ -108,7 +125,7 @@ def find_sources(
     for given in each():
         for found in _expand(given, exclude):
             if isinstance(found, str):
-                real = os.path.realpath(found)
+                real = found if is_url(found) else os.path.realpath(found)
                 if real in taken:
                     continue
                 taken.add(real)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from typing import Literal
 from digitscan.core.config import IngestConfig
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.types import PageRef, RasterPage
+from digitscan.ingest.remote import here
 
 Kind = Literal["image", "tiff", "pdf"]
 
@@ -126,14 +127,15 @@ def list_pages(path: str, config: IngestConfig) -> Iterator[PageRef]:
         If ``config.pages`` is no list of pages.
     """
     selection = PageSelection.parse(config.pages)
-    kind = sniff(path)
+    copy = here(path)
+    kind = sniff(copy)
     if kind == "pdf":
         from digitscan.ingest.pdf import count_pages
     elif kind == "tiff":
         from digitscan.ingest.tiff import count_pages
-    count = 1 if kind == "image" else count_pages(path)
+    count = 1 if kind == "image" else count_pages(copy)
     chosen = selection.indices(count)
-    sha256 = _hash(path)
+    sha256 = _hash(copy)
     empty = True
     for index in chosen:
         empty = False
@@ -156,11 +158,13 @@ def load_page(ref: PageRef, config: IngestConfig) -> RasterPage:
     IngestError
         If the page is damaged, locked or larger than ``config.max_pixels``.
     """
-    kind = _kind_of(ref.path, ref.sha256) if ref.sha256 else sniff(ref.path)
+    copy = here(ref.path)
+    kind = _kind_of(copy, ref.sha256) if ref.sha256 else sniff(copy)
     if kind == "pdf":
         from digitscan.ingest.pdf import load
     elif kind == "tiff":
         from digitscan.ingest.tiff import load
     else:
         from digitscan.ingest.image import load
-    return load(ref, config)
+    page = load(replace(ref, path=copy), config)
+    return replace(page, ref=ref)
