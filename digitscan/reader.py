@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
-from digitscan.batch.crew import Crew
+from digitscan.batch.crew import Crew, Setup
 from digitscan.batch.local import PageRead, read_pages, read_raster
 from digitscan.core.config import Config, load_config
-from digitscan.core.errors import DigitscanError
+from digitscan.core.cores import usable_cores
+from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.types import (
     GrayImage,
     Layout,
@@ -94,7 +95,7 @@ class Reader:
             config = config.model_copy(update={"layout": Layout(layout)})
         self.config = config
         self.jobs = jobs
-        templates = [fspath(t) if isinstance(t, str | PathLike) else t for t in forms]
+        templates = self._templates = [fspath(t) if isinstance(t, str | PathLike) else t for t in forms]
         self.forms: FormSet | None = None
         if templates:
             from digitscan.filling import FormSet
@@ -110,14 +111,20 @@ class Reader:
         )
         self._crew = crew
         # A worker that loaded TensorFlow would cost more than it gives: then, and for a GPU, one classifier reads.
-        self._crew_reads = crew is not None and self.classifier.runtime == "LiteRT"
+        self._workers_read = self.classifier.runtime == "LiteRT"
         if crew is not None:
-            crew.start(
-                config,
-                templates=templates,
-                model=str(self.classifier.folder) if self._crew_reads else "",
-                line_model=str(self.line_reader.folder) if self._crew_reads and self.line_reader else "",
-            )
+            crew.begin(self.worker_setup(max(1, usable_cores() // crew.limit)))
+
+    def worker_setup(self, threads: int = 1) -> Setup:
+        """What a worker process needs to read as this reader does, or to prepare pages for it."""
+        reads_lines = self._workers_read and self.line_reader is not None
+        return Setup(
+            self.config,
+            tuple(self._templates),
+            str(self.classifier.folder) if self._workers_read else "",
+            str(self.line_reader.folder) if reads_lines and self.line_reader is not None else "",
+            threads,
+        )
 
     @property
     def run_info(self) -> RunInfo:
@@ -128,6 +135,40 @@ class Reader:
         lines = self.line_reader.card.info() if self.line_reader else None
         own = {"digest": self.config.digest()} | ({"forms": self.forms.digest} if self.forms else {})
         return RunInfo(__version__, self.classifier.info, {**settings, **own}, lines)
+
+    def stream_on_cluster(
+        self,
+        *sources: str | PathLike[str],
+        address: str = "",
+        keep_images: bool = False,
+        stdin: TextIO | None = None,
+        exclude: Collection[Path] = (),
+        on_found: Callable[[int], None] | None = None,
+        known: Callable[[PageRef], PageOutcome | None] | None = None,
+    ) -> Generator[PageRead, None, None]:
+        """As `stream`, on the nodes of a Ray cluster at `address`; empty takes one that runs, or starts one here.
+
+        Raises
+        ------
+        UsageError
+            If Ray is not installed, the cluster does not answer, or the model has no light copy.
+        """
+        from digitscan.batch.cluster import read_pages_on_cluster
+
+        if not self._workers_read:
+            raise UsageError(
+                f"model {self.classifier.card.id} has no light copy for the nodes",
+                remedy="train or import it again with TensorFlow, and leave --device at auto or cpu",
+            )
+        return read_pages_on_cluster(
+            find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude),
+            self.config,
+            self.worker_setup(),
+            address=address,
+            keep_images=keep_images,
+            on_found=on_found,
+            known=known,
+        )
 
     def stream(
         self,
@@ -157,7 +198,7 @@ class Reader:
         found = find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude)
         return read_pages(
             found,
-            None if self._crew_reads else self.classifier,
+            None if self._crew is not None and self._workers_read else self.classifier,
             self.config,
             line_reader=self.line_reader,
             forms=self.forms,

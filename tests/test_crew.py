@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from digitscan.batch.crew import Crew, WorkerLostError
+from digitscan.batch.crew import Crew, Setup, WorkerLostError
 from digitscan.batch.local import read_pages
 from digitscan.core.config import Config
 from digitscan.core.errors import ModelError
@@ -27,7 +27,7 @@ QUICK = Config(imaging={"orientation": "0"}, recognition={"whole_lines": False})
 @pytest.fixture
 def crew() -> Iterator[Crew]:
     with Crew(2) as crew:
-        crew.start(QUICK, model=str(locate("")))
+        crew.begin(Setup(QUICK, model=str(locate(""))))
         yield crew
 
 
@@ -39,8 +39,8 @@ def a_pipe(folder: Path, name: str = "hangs.png") -> str:
 
 
 def patient(crew: Crew, seconds: float) -> None:
-    crew.start(QUICK.model_copy(update={"batch": QUICK.batch.model_copy(update={"page_timeout_s": seconds})}),
-               model=str(locate("")))  # fmt: skip
+    batch = QUICK.batch.model_copy(update={"page_timeout_s": seconds})
+    crew.begin(Setup(QUICK.model_copy(update={"batch": batch}), model=str(locate(""))))
 
 
 def test_processes_read_as_threads_do(crew: Crew, classifier: Classifier) -> None:
@@ -100,7 +100,7 @@ def test_a_worker_that_dies_is_replaced_and_its_page_named(crew: Crew, tmp_path:
 
 def test_what_a_worker_cannot_start_with_is_told(tmp_path: Path) -> None:
     with Crew(1) as crew:
-        crew.start(QUICK, model=str(tmp_path / "nowhere"))
+        crew.begin(Setup(QUICK, model=str(tmp_path / "nowhere")))
         with pytest.raises(ModelError, match="nowhere"):
             crew.read(PageRef(FILES[0]), False)
 
@@ -112,7 +112,7 @@ def test_no_more_workers_than_are_asked_for(crew: Crew) -> None:
 
 def test_a_closed_crew_gives_up_at_once(tmp_path: Path) -> None:
     crew = Crew(1)
-    crew.start(QUICK, model=str(locate("")))
+    crew.begin(Setup(QUICK, model=str(locate(""))))
     answers: list[object] = []
     asking = threading.Thread(target=lambda: answers.append(crew.read(PageRef(a_pipe(tmp_path)), False).outcome))
     asking.start()

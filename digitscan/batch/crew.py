@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -40,7 +40,7 @@ class Setup:
     Attributes
     ----------
     config : Config
-    templates : sequence of Template or str
+    templates : tuple of Template or str
         Forms that the pages are filled from.
     model, line_model : str
         Folders of the networks, empty where the worker shall not read: then it only prepares pages.
@@ -49,10 +49,10 @@ class Setup:
     """
 
     config: Config
-    templates: Sequence[Template | str]
-    model: str
-    line_model: str
-    threads: int
+    templates: tuple[Template | str, ...] = ()
+    model: str = ""
+    line_model: str = ""
+    threads: int = 1
 
 
 class WorkerLostError(Exception):
@@ -195,16 +195,13 @@ class Crew:
         self._gate = _Gate()
         self._closed = False
 
-    def start(
-        self, config: Config, *, templates: Sequence[Template | str] = (), model: str = "", line_model: str = ""
-    ) -> None:
-        """Say what and how to read; see `Setup`. Comes before the first page.
+    def begin(self, setup: Setup) -> None:
+        """Say what and how to read. Comes before the first page.
 
-        A page that takes longer than ``config.batch.page_timeout_s`` has its worker ended.
+        A page that takes longer than ``setup.config.batch.page_timeout_s`` has its worker ended.
         """
-        self._timeout_s = config.batch.page_timeout_s
-        threads = max(1, usable_cores() // self.limit)
-        self._setup = Setup(config, tuple(templates), model, line_model, threads)
+        self._timeout_s = setup.config.batch.page_timeout_s
+        self._setup = setup
 
     def list(self, source: str) -> list[PageRef | PageFailure]:
         """The pages of a source, or why it has none; a source that hangs or crashes its worker is a failure too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -139,6 +140,14 @@ def process(
         int,
         typer.Option("--jobs", "-j", min=0, help="Processes that read pages; 0 takes the cores.", rich_help_panel=_RUN),
     ] = 0,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="local: this machine; ray: the nodes of a Ray cluster.", rich_help_panel=_RUN),
+    ] = "local",
+    address: Annotated[
+        str,
+        typer.Option(help="Of the Ray cluster; empty takes one that runs, or starts one here.", rich_help_panel=_RUN),
+    ] = "",
     page_timeout: Annotated[
         float | None,
         typer.Option(
@@ -205,10 +214,12 @@ def process(
         if wide and not form:
             raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
         asked = _Outputs(out or [], annotate, tables, alto, wide, excel, job_path(job, out or [], no_job), fresh)
-        if not chosen.batch.isolated:
+        own_processes = chosen.batch.isolated and engine == "local"
+        if not own_processes:
             crew.close()
         telling = teller(Tally(), quiet=quiet, json_lines=log_json)
-        _run(sources, asked, chosen, jobs, telling, form or [], crew if chosen.batch.isolated else None)
+        way = _Way(jobs, crew if own_processes else None, address if engine == "ray" else None)
+        _run(sources, asked, chosen, way, telling, form or [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +245,15 @@ class _Outputs:
         """Resolved paths that must not be taken for sources."""
         written = [Path(target) for target in self.out] + self.folders + ([self.job] if self.job else [])
         return {path.resolve() for path in written}
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """By what pages are read: threads and a crew of processes here, or a cluster's nodes where there is an address."""
+
+    jobs: int
+    crew: Any
+    cluster: str | None
 
 
 class _Folders:
@@ -284,9 +304,7 @@ def job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
     return Path(Path(first).name if is_url(first) else first).with_suffix(".job")
 
 
-def _run(
-    sources: list[str], asked: _Outputs, config: Any, jobs: int, telling: Teller, forms: list[Path], crew: Any
-) -> None:
+def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: Teller, forms: list[Path]) -> None:
     from digitscan.core.errors import ExitCode
     from digitscan.export.writers import WriterOptions, check_target
     from digitscan.ingest.pages import PageSelection
@@ -304,7 +322,7 @@ def _run(
     tally = telling.tally
     interrupted = False
     with ExitStack() as stack:
-        reader = Reader(config, jobs=jobs, forms=forms, crew=crew)
+        reader = Reader(config, jobs=way.jobs, forms=forms, crew=way.crew)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
@@ -312,7 +330,8 @@ def _run(
         writers = [stack.enter_context(open_writer(target, reader.run_info, options)) for target in targets]
         folders = _Folders(asked, reader.run_info)
         tally.restart()
-        stream = reader.stream(
+        read = reader.stream if way.cluster is None else partial(reader.stream_on_cluster, address=way.cluster)
+        stream = read(
             *sources,
             keep_images=asked.annotate is not None or any(writer.wants_images for writer in writers),
             stdin=sys.stdin if "-" in sources else None,
