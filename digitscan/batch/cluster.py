@@ -24,12 +24,19 @@ from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
 
-_CHUNK = 2_000
-"""References that are on their way at a time: the driver's memory is flat in the size of the run."""
 _SOURCES = 256
 """Sources that are listed at a time."""
 _BLOCK = 4
 """Pages that an actor is handed at a time: few, so that no actor is left with the last ones."""
+
+
+def chunk_size(cores: float) -> int:
+    """References that are on their way at a time: the driver's memory is flat in the size of the run.
+
+    A chunk ends with cores that wait for the last page, so it is large beside their number (benchmarks/driver.py).
+    """
+    return max(2_000, 200 * int(cores))
+
 
 Known = Callable[[PageRef], PageOutcome | None]
 
@@ -103,7 +110,7 @@ def read_pages_on_cluster(
     ray = connect(address)
     refs = _listed(ray, sources, config)
     found = 0
-    while chunk := list(islice(refs, _CHUNK)):
+    while chunk := list(islice(refs, chunk_size(ray.cluster_resources().get("CPU", 1)))):
         found += len(chunk)
         if on_found is not None:
             on_found(found)
