@@ -56,16 +56,17 @@ def gather(reader: Reader, page: RasterPage, text: str) -> Evidence | None:
         Its true digits.
     """
     prepared = prepare_page(page, reader.config)
-    if not prepared.strings or not prepared.strings[0].lines or reader.line_reader is None:
+    if not prepared.strings or prepared.strings[0].whole is None or reader.line_reader is None:
         return None
     string = prepared.strings[0]
+    views = prepared.strings[0].whole.views()
     ranked = rank_texts(
         string.edges,
         reader.classifier.classify(prepared.crops),
         string.pieces,
         string.height,
         REJECT_COST_NUMBER,
-        WholeLine(tuple(reader.line_reader.read(string.lines)), string.region),
+        WholeLine(tuple(reader.line_reader.read(views)), string.region),
     )
     if not ranked:
         return None

@@ -59,7 +59,7 @@ def floor(raw: bytes) -> None:
 
 
 def peak_of(pages: int, folder: Path) -> float:
-    """Peak memory in MB of a fresh process that reads a PDF of so many scanned pages."""
+    """Peak memory in MB of a run with one worker, both processes, that reads a PDF of so many scanned pages."""
     pdf = folder / f"{pages}.pdf"
     scans = [Image.fromarray(form_page(k % 4)[::2, ::2]) for k in range(4)]
     stream = io.BytesIO()
@@ -67,8 +67,10 @@ def peak_of(pages: int, folder: Path) -> float:
     pdf.write_bytes(stream.getvalue())
     code = (
         "import resource, sys\nfrom digitscan.cli.app import app\n"
-        f"try: app(['process', {str(pdf)!r}, '--out', {str(folder / 'r.csv')!r}, '-q'])\nexcept SystemExit: pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        f"try: app(['process', {str(pdf)!r}, '--out', {str(folder / 'r.csv')!r}, '-q', '-j', '1'])\n"
+        "except SystemExit: pass\n"
+        "kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)\n"
+        "print(sum(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])

@@ -47,11 +47,11 @@ from digitscan.imaging.geometry import is_light_on_dark
 from digitscan.imaging.register import Blank, best_fit, describe_blank
 from digitscan.imaging.rules import print_mask, remove_rules
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.pipeline import PreparedPage, PreparedString, lattice_edges, line_views, worth_reading_whole
-from digitscan.recognition.lines import Line, line_region
+from digitscan.pipeline import LineInk, PreparedPage, PreparedString, lattice_edges, parts_of, worth_reading_whole
+from digitscan.recognition.lines import line_region
 from digitscan.recognition.normalize import normalize_all
 from digitscan.segmentation.components import Components, cut_out, label
-from digitscan.segmentation.cuts import Piece, build_lattices, paste_inks, string_slant
+from digitscan.segmentation.cuts import build_lattices, paste_inks
 from digitscan.segmentation.strings import one_string
 from digitscan.segmentation.struck import covers, find_struck
 
@@ -373,12 +373,10 @@ class _Cutter:
         note = f"box {gap + 1} between digits is empty" if gap is not None else ""
         height = float(np.median([own.height for own, _ in digits]))
         edges = tuple(Edge(k, k + 1, own, 0, False) for k, (own, _) in enumerate(digits))
-        lines: tuple[Line, ...] = ()
-        if len(digits) > 1:
-            lines = line_views(_set_as_line(digits, height), 0.0)
+        whole = LineInk(_set_as_line(digits, height)) if len(digits) > 1 else None
         area = union(own for own, _ in digits)
         self._strings.append(
-            PreparedString(edges, len(self._inks), len(digits), height, area, None, area, lines, marked=False)
+            PreparedString(edges, len(self._inks), len(digits), height, area, None, area, whole, marked=False)
         )
         self._inks.extend(ink for _, ink in digits)
         return Slot(cell, constraint, len(self._strings) - 1, note=note)
@@ -436,7 +434,7 @@ class _Cutter:
                 _moved(lattice.box, left, top),
                 None,
                 _moved(region, left, top),
-                line_views(canvas, _slant(lattice.pieces)) if several else (),
+                LineInk(canvas, parts_of(lattice)) if several else None,
                 marked=lattice.marked,
             )
         )
@@ -451,10 +449,6 @@ def _whole(box: tuple[float, float, float, float]) -> Box:
 
 def _moved(box: Box, dx: int, dy: int) -> Box:
     return Box(box.x + dx, box.y + dy, box.width, box.height)
-
-
-def _slant(pieces: Sequence[Piece]) -> float:
-    return string_slant([(piece.box, piece.ink) for piece in pieces])
 
 
 def _set_as_line(digits: Sequence[tuple[Box, Ink]], height: float) -> Ink:
@@ -480,7 +474,7 @@ def worth_reading_whole_form(page: FilledPage, posteriors: Posteriors) -> list[i
     chosen = set(worth_reading_whole(page.prepared, posteriors))
     for slot in page.slots:
         for index in (slot.string, slot.unsubtracted):
-            if index is None or not page.prepared.strings[index].lines:
+            if index is None or page.prepared.strings[index].whole is None:
                 continue
             if index != slot.string or (slot.constraint is not None and index not in chosen):
                 string = page.prepared.strings[index]

@@ -58,12 +58,36 @@ _BEYOND_DOUBT = 0.995
 """A string whose digits and whose parting are all this sure needs no second reader."""
 
 
+@dataclass(slots=True, eq=False)
+class LineInk:
+    """A string as one ink, of which views for the reader of lines are made when they are asked for.
+
+    Few strings of a page are doubtful enough to be asked for.
+
+    Attributes
+    ----------
+    ink : (H, W) uint8
+    parts : sequence of (Box, (h, w) uint8)
+        Its marks, from which it is seen how the writing leans; empty where it stands upright.
+    """
+
+    ink: Ink
+    parts: Sequence[tuple[Box, Ink]] = ()
+    _views: tuple[Line, ...] = ()
+
+    def views(self) -> tuple[Line, ...]:
+        """The string as it stands, and other views of it, see `line_views`."""
+        if not self._views:
+            self._views = line_views(self.ink, string_slant(list(self.parts)) if self.parts else 0.0)
+        return self._views
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedString:
     """One string's lattice without its inks: what decoding needs.
 
-    `lines` are views of the whole string as the reader of lines takes it, of `region`, the first one as it stands;
-    empty where it is one digit at most. `struck` is what was crossed out in one go, where the string is part of that.
+    `whole` is the whole string as the reader of lines takes it, of `region`; None where it is one digit at most.
+    `struck` is what was crossed out in one go, where the string is part of that.
     """
 
     edges: tuple[Edge, ...]
@@ -73,7 +97,7 @@ class PreparedString:
     box: Box
     cell: tuple[int, int] | None
     region: Box
-    lines: tuple[Line, ...]
+    whole: LineInk | None
     marked: bool
     struck: Box | None = None
 
@@ -186,8 +210,9 @@ def prepare_page(
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
         region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
         several = _may_be_several(lattice, config.layout) and _fits_a_line(region)
-        own_ink = _ink_of_line(binary.ink, region, lattice, config.layout) if several else None
-        lines = line_views(own_ink, lattice_slant(lattice)) if own_ink is not None else ()
+        whole = (
+            LineInk(_ink_of_line(binary.ink, region, lattice, config.layout), parts_of(lattice)) if several else None
+        )
         strings.append(
             PreparedString(
                 edges=edges,
@@ -197,7 +222,7 @@ def prepare_page(
                 box=lattice.box,
                 cell=cell,
                 region=region,
-                lines=lines,
+                whole=whole,
                 marked=lattice.marked,
                 struck=next((box for box in struck if covers(box, lattice.box)), None),
             )
@@ -205,7 +230,6 @@ def prepare_page(
         inks.extend(candidate.ink for candidate in lattice.candidates)
     crops = normalize_all(inks)
     look("crops", crops)
-    look("lines", tuple(view for string in strings for view in string.lines))
     height, width = page.image.shape
     return PreparedPage(
         ref=page.ref,
@@ -241,9 +265,9 @@ def _ink_of_line(ink: Ink, region: Box, lattice: StringLattice, layout: Layout) 
     return canvas
 
 
-def lattice_slant(lattice: StringLattice) -> float:
-    """Slant of a string's writing, see `digitscan.segmentation.cuts.string_slant`."""
-    return string_slant([(piece.box, piece.ink) for piece in lattice.pieces])
+def parts_of(lattice: StringLattice) -> list[tuple[Box, Ink]]:
+    """The inks of a lattice's pieces, each with its box."""
+    return [(piece.box, piece.ink) for piece in lattice.pieces]
 
 
 def line_views(ink: Ink, slant: float) -> tuple[Line, ...]:
@@ -290,7 +314,7 @@ def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]
     """
     chosen = []
     for index, string in enumerate(page.strings):
-        if not string.lines:
+        if string.whole is None:
             continue
         rows = string.rows(posteriors)
         single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
@@ -302,14 +326,19 @@ def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]
 
 def views_of(page: PreparedPage, chosen: Sequence[int]) -> list[Line]:
     """All views of the chosen strings, string by string."""
-    return [view for index in chosen for view in page.strings[index].lines]
+    return [view for index in chosen for view in _views(page, index)]
+
+
+def _views(page: PreparedPage, index: int) -> tuple[Line, ...]:
+    whole = page.strings[index].whole
+    return whole.views() if whole is not None else ()
 
 
 def answers_by_string(
     page: PreparedPage, chosen: Sequence[int], answers: Iterator[Posteriors]
 ) -> dict[int, list[Posteriors]]:
     """What was said of `views_of` the chosen strings, by string; takes as many answers as there are views."""
-    return {index: list(islice(answers, len(page.strings[index].lines))) for index in chosen}
+    return {index: list(islice(answers, len(_views(page, index)))) for index in chosen}
 
 
 def _beyond_doubt(string: PreparedString, rows: Posteriors) -> bool:

@@ -247,9 +247,9 @@ def test_strings_too_long_for_a_line_are_read_piece_by_piece() -> None:
     for k in range(60):
         put(image, str(k % 10), 40 * k + 6, 60, 1.6)
     [string] = prepare_page(RasterPage(PageRef("long"), image), Config(layout=Layout.LINE)).strings
-    assert not string.lines
+    assert string.whole is None
     [short] = prepare_page(RasterPage(PageRef("short"), image[:, :400]), Config(layout=Layout.LINE)).strings
-    assert short.lines and short.lines[0].shape[1] > 100
+    assert short.whole is not None and short.whole.views()[0].shape[1] > 100
 
 
 def test_pages_are_loaded_lazily(tmp_path: Path, seven: AlwaysSeven) -> None:
