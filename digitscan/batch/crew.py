@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,8 +216,12 @@ class Crew:
         from digitscan.batch.local import PageRead
         from digitscan.core.types import PageFailure
 
+        started = time.monotonic()
         answer: PageRead | PageFailure = self._try_twice("read", ref, ref, keep_image)
-        return PageRead(answer, None) if isinstance(answer, PageFailure) else answer
+        took = time.monotonic() - started
+        if isinstance(answer, PageFailure):
+            return PageRead(answer, None, took)
+        return PageRead(answer.outcome, answer.image, took)
 
     def prepare(self, ref: PageRef) -> Ready:
         """Prepare a page for a classifier elsewhere; fails as `read` does."""

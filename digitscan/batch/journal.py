@@ -19,10 +19,11 @@ from typing import Any, Self
 
 import msgspec
 
+from digitscan.batch.statements import ReadingKey, Statement, corrected, last_statements
 from digitscan.core.errors import OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, RunInfo
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the job file; raised when a table changes."""
 _APPLICATION = 0x64677363
 """SQLite's application id of a job file: "dgsc"."""
@@ -39,10 +40,32 @@ CREATE TABLE pages (
   review INTEGER NOT NULL,
   outcome BLOB NOT NULL,
   read_at REAL NOT NULL,
+  seconds REAL NOT NULL DEFAULT 0,
   PRIMARY KEY (file, page)
 );
 CREATE INDEX pages_by_content ON pages (sha256, page);
 CREATE INDEX pages_in_order ON pages (position);
+"""
+_WHAT_PEOPLE_SAY = """
+CREATE TABLE statements (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  sha256 TEXT NOT NULL,
+  page INTEGER NOT NULL,
+  field TEXT NOT NULL,
+  text TEXT NOT NULL,
+  state TEXT NOT NULL,
+  who TEXT NOT NULL,
+  made_at REAL NOT NULL
+);
+CREATE INDEX statements_by_reading ON statements (sha256, page, field);
+CREATE TABLE claims (
+  sha256 TEXT NOT NULL,
+  page INTEGER NOT NULL,
+  field TEXT NOT NULL,
+  who TEXT NOT NULL,
+  until REAL NOT NULL,
+  PRIMARY KEY (sha256, page, field)
+);
 """
 
 
@@ -118,30 +141,33 @@ class Journal:
         self.reused = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            said = _statements_of(path) if fresh else []
             if fresh:
                 for old in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                     old.unlink(missing_ok=True)
             new = not path.exists() or path.stat().st_size == 0
-            self._db = _connect(path)
+            self._db = connect(path, new=new)
             if new:
                 self._create(run)
+                self._db.executemany("INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", said)
             else:
-                _check_kind(self._db, path)
                 self._compare(run)
             self._set("finished", "false")
             self._db.commit()
         except sqlite3.DatabaseError as error:
-            raise _told(path, error) from error
+            raise explain(path, error) from error
         except OSError as error:
             raise OutputError(
                 f"cannot write the job file {path}: {error.strerror}", remedy="name another with --job"
             ) from error
+        self._said = last_statements(self._db)
+        self._took: dict[tuple[str, int], float] = {}
         self._position = int(self._db.execute("SELECT coalesce(max(position), 0) FROM pages").fetchone()[0])
 
     def _create(self, run: RunInfo) -> None:
         self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
         self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-        self._db.executescript(_TABLES)
+        self._db.executescript(_TABLES + _WHAT_PEOPLE_SAY)
         self._set("run", msgspec.json.encode(run).decode())
         self._set("started", repr(time.time()))
 
@@ -164,22 +190,29 @@ class Journal:
         if not ref.sha256:
             return None
         row = self._db.execute(
-            "SELECT outcome FROM pages WHERE sha256 = ? AND page = ? AND status = 'ok' LIMIT 1",
+            "SELECT outcome, seconds FROM pages WHERE sha256 = ? AND page = ? AND status = 'ok' LIMIT 1",
             (ref.sha256, ref.page_index),
         ).fetchone()
         if row is None:
             return None
         result = msgspec.json.decode(row[0], type=PageResult)
         self.reused += 1
+        self._took[ref.sha256, ref.page_index] = row[1]
         return replace(result, ref=ref)
+
+    def corrected(self, outcome: PageOutcome) -> PageOutcome:
+        """A page with what people said of its readings before this run laid over it."""
+        return corrected(outcome, self._said)
 
     def places(self, sha256: str) -> list[str]:
         """Paths under which a file of this content was read."""
         rows = self._db.execute("SELECT DISTINCT file FROM pages WHERE sha256 = ? ORDER BY position", (sha256,))
         return [_decode_text(row[0]) for row in rows]
 
-    def add(self, *outcomes: PageOutcome) -> None:
+    def add(self, *outcomes: PageOutcome, seconds: float = 0.0) -> None:
         """Keep pages, all or none; a later one of the same name and number takes the place of an earlier.
+
+        `seconds` is how long reading each took.
 
         Raises
         ------
@@ -187,7 +220,7 @@ class Journal:
             If they cannot be written.
         """
         with self._writing():
-            self._put(outcomes)
+            self._put(outcomes, seconds)
 
     def add_file(self, outcomes: Sequence[PageOutcome], source: str, forget: Sequence[str] = ()) -> None:
         """Keep the pages of a file that is about to be moved from `source`; `moved` says that it was.
@@ -220,9 +253,9 @@ class Journal:
             yield
             self._db.commit()
         except sqlite3.DatabaseError as error:
-            raise _told(self.path, error) from error
+            raise explain(self.path, error) from error
 
-    def _put(self, outcomes: Sequence[PageOutcome]) -> None:
+    def _put(self, outcomes: Sequence[PageOutcome], seconds: float = 0.0) -> None:
         for outcome in outcomes:
             self._position += 1
             ok = isinstance(outcome, PageResult)
@@ -233,8 +266,9 @@ class Journal:
                 _encode_text(outcome.ref.path), outcome.ref.page_index, outcome.ref.sha256, self._position,
                 "ok" if ok else "failed", "" if isinstance(outcome, PageResult) else outcome.stage, len(readings),
                 sum(r.review for r in readings), msgspec.json.encode(stored), time.time(),
+                seconds or self._took.get((outcome.ref.sha256, outcome.ref.page_index), 0.0),
             )  # fmt: skip
-            self._db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def finish(self) -> None:
         """Say that the run came to its end."""
@@ -255,12 +289,38 @@ class Journal:
         self.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=10)
+def connect(path: Path, *, new: bool = False, any_thread: bool = False) -> sqlite3.Connection:
+    """Open a job file to write in it; one of an older schema is brought up to date.
+
+    Raises
+    ------
+    UsageError
+        If it is no job file, or of a schema that this version does not know.
+    """
+    database = sqlite3.connect(path, timeout=10, check_same_thread=not any_thread)
     # A plugged-out machine loses the last pages at the most; the file stays whole.
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
+    if not new and _check_kind(database, path) == 1:
+        database.executescript(
+            "BEGIN; ALTER TABLE pages ADD COLUMN seconds REAL NOT NULL DEFAULT 0;"
+            f"{_WHAT_PEOPLE_SAY} PRAGMA user_version = {SCHEMA}; COMMIT"
+        )
     return database
+
+
+def _statements_of(path: Path) -> list[tuple[Any, ...]]:
+    """What people said in a job that is about to be read anew: it outlives the readings."""
+    if not path.is_file():
+        return []
+    try:
+        database = sqlite3.connect(path)
+        try:
+            return database.execute("SELECT * FROM statements ORDER BY id").fetchall()
+        finally:
+            database.close()
+    except sqlite3.DatabaseError:  # an older job, a damaged one, or none
+        return []
 
 
 def _get(database: sqlite3.Connection, key: str) -> str:
@@ -272,15 +332,17 @@ def _run_of(database: sqlite3.Connection) -> RunInfo:
     return msgspec.json.decode(_get(database, "run"), type=RunInfo)
 
 
-def _check_kind(database: sqlite3.Connection, path: Path) -> None:
+def _check_kind(database: sqlite3.Connection, path: Path) -> int:
     if database.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
         raise UsageError(f"{path} is no job of digitscan", remedy="name another file with --job")
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA:
+    if not 1 <= version <= SCHEMA:
         raise UsageError(f"the job {path} has schema {version}, this version knows {SCHEMA}", remedy="give --fresh")
+    return int(version)
 
 
-def _told(path: Path, error: sqlite3.DatabaseError) -> UsageError | OutputError:
+def explain(path: Path, error: sqlite3.DatabaseError) -> UsageError | OutputError:
+    """What an error of SQLite means for whoever runs the job."""
     text = str(error)
     if "not a database" in text or "malformed" in text:
         return UsageError(
@@ -311,13 +373,22 @@ class JobFile:
         try:
             self._db = sqlite3.connect(path, timeout=10)
             self._db.execute("PRAGMA query_only = 1")
-            _check_kind(self._db, path)
+            self._schema = _check_kind(self._db, path)
             self.run = _run_of(self._db)
         except sqlite3.DatabaseError as error:
-            raise _told(path, error) from error
+            raise explain(path, error) from error
+
+    def said(self) -> dict[ReadingKey, Statement]:
+        """What people said of readings, the last statement of each."""
+        return last_statements(self._db) if self._schema > 1 else {}
 
     def outcomes(self) -> Iterator[PageOutcome]:
-        """All pages in the order in which they were read, one at a time."""
+        """All pages in the order in which they were read, one at a time, with corrections laid over them."""
+        said = self.said()
+        return (corrected(outcome, said) for outcome in self.as_read())
+
+    def as_read(self) -> Iterator[PageOutcome]:
+        """All pages in the order in which they were read, one at a time, without corrections."""
         rows = self._db.execute("SELECT file, status, outcome FROM pages ORDER BY position")
         for file, status, blob in rows:
             kind: type[PageOutcome] = PageResult if status == "ok" else PageFailure

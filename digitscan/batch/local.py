@@ -72,10 +72,13 @@ class PageRead:
     outcome : PageOutcome
     image : (H, W) uint8 or None
         The source page; None for a failure, or when no picture was asked for.
+    seconds : float
+        How long a worker took for it; 0 where pages are read together.
     """
 
     outcome: PageOutcome
     image: GrayImage | None
+    seconds: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +90,7 @@ class Ready:
     ref : PageRef
     settled : PageOutcome or None
         Its outcome where there is nothing left to do: a failure, a result that was known before, or one that a
-        worker has read; `image` is its picture then.
+        worker has read; `image` is its picture then, and `seconds` how long it took.
     page, prepared, filled, posteriors
         What the stages have made of it so far.
     """
@@ -95,6 +98,7 @@ class Ready:
     ref: PageRef
     settled: PageOutcome | None = None
     image: GrayImage | None = None
+    seconds: float = 0.0
     page: RasterPage | None = None
     prepared: PreparedPage | None = None
     filled: FilledPage | None = None
@@ -330,7 +334,9 @@ def read_pages(
                 group.append(item)
                 crops += len(item.prepared.crops) if item.prepared is not None else 0
             if classifier is None:
-                yield from (PageRead(item.settled, item.image) for item in group if item.settled is not None)
+                for item in group:
+                    if item.settled is not None:
+                        yield PageRead(item.settled, item.image, item.seconds)
             else:
                 yield from read_ready(group, classifier, config, line_reader, keep_images)
     finally:
@@ -358,6 +364,6 @@ def _work(
 
     def read(ref: PageRef) -> Ready:
         page = crew.read(ref, keep_images)
-        return Ready(ref, settled=page.outcome, image=page.image)
+        return Ready(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
 
     return read

@@ -8,6 +8,7 @@ import typer
 
 from digitscan.cli import (
     compare,
+    corrections,
     data,
     doctor,
     evaluate,
@@ -73,6 +74,7 @@ app.command("export")(jobs.export)
 app.command("watch")(watch.watch)
 app.command("doctor")(doctor.doctor)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(corrections.app, name="corrections")
 app.add_typer(form.app, name="form")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

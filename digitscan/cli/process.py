@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -343,8 +343,9 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
             try:
                 for page in stream:
                     if journal is not None:
-                        journal.add(page.outcome)
+                        journal.add(page.outcome, seconds=page.seconds)
                         tally.reused = journal.reused
+                        page = replace(page, outcome=journal.corrected(page.outcome))
                     for writer in writers:
                         writer.write(page.outcome, page.image)
                     folders.write(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from digitscan.cli.common import errors_console, settings, teaching_errors
 
 
 def serve(
+    job: Annotated[Path | None, typer.Argument(help="A run's .job file: its doubtful readings are reviewed.")] = None,
     host: Annotated[str, typer.Option(help="Where to listen; beyond this machine a token is wanted.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     token: Annotated[
@@ -23,13 +25,18 @@ def serve(
     max_mb: Annotated[int, typer.Option(min=1, max=2000, help="Largest upload in MB.")] = 30,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
 ) -> None:
-    """Open a web page on this machine: draw or upload numbers, and read the answer.
+    """Open a web page on this machine: draw or upload numbers and read the answer, or review what a run has read.
+
+    With a job its doubtful readings are settled at /review, the most doubtful first, by keyboard alone; several
+    people may do so at once. What they say is kept in the job, survives new runs, and is in every export.
 
     Nothing leaves the machine, and it works without a network.
 
     [bold]Examples[/]
 
       digitscan serve
+
+      digitscan serve results.job
 
       digitscan serve --port 9000 --form survey.toml
     """
@@ -44,15 +51,18 @@ def serve(
             from digitscan.web.settings import WebSettings, new_token
         except ImportError as error:
             raise UsageError(f"the web page needs {error.name}", remedy="pip install 'digitscan[web]'") from error
+        if job is not None:
+            from digitscan.review import ReviewDesk
+
+            ReviewDesk(job).close()  # what is no job is told before anything listens
         given = WebSettings(
-            host=host, port=port, token=token or "", max_bytes=max_mb * 1_000_000, templates=tuple(form or ())
+            host=host, port=port, token=token or "", max_bytes=max_mb * 1_000_000, templates=tuple(form or ()), job=job
         )
         if not given.local and not given.token:
-            given = WebSettings(
-                host=host, port=port, token=new_token(), max_bytes=given.max_bytes, templates=given.templates
-            )
+            given = replace(given, token=new_token())
         chosen = load_config(config, settings(recognition__model=model))
-        shown = f"http://{'[::1]' if host == '::1' else host}:{port}/" + (
+        page = "review" if job is not None and not given.token else ""
+        shown = f"http://{'[::1]' if host == '::1' else host}:{port}/{page}" + (
             f"?token={given.token}" if given.token else ""
         )
         console = errors_console()

@@ -45,6 +45,13 @@ def failure_row(failed: PageFailure, model: str) -> list[object]:
     return [told.get(name, "") for name in COLUMNS]
 
 
+def rows_as_csv(rows: Sequence[Sequence[object]]) -> bytes:
+    """Rows as RFC 4180 has them, in UTF-8."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
 class ResultWriter:
     """Base of the writers: ``write`` each outcome, then ``close`` to publish or ``abort`` to forget.
 
@@ -112,9 +119,7 @@ class CsvWriter(ResultWriter):
         super().__init__(target, run)
 
     def _rows(self, rows: list[list[object]]) -> None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\r\n").writerows(rows)
-        self._file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+        self._file.write(rows_as_csv(rows))
 
     def begin(self) -> None:
         """Write the header."""
@@ -155,9 +160,7 @@ class WideCsvWriter(ResultWriter):
         super().__init__(target, run)
 
     def _rows(self, rows: Sequence[Sequence[str]]) -> None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\r\n").writerows(rows)
-        self._file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+        self._file.write(rows_as_csv(rows))
 
     def begin(self) -> None:
         """Write the header."""

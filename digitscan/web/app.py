@@ -22,6 +22,8 @@ from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.version import __version__
 from digitscan.recognition.architectures import architecture
+from digitscan.review import ReviewDesk
+from digitscan.web.review import review_routes
 from digitscan.web.schemas import DrawingOut, ModelOut, PredictionOut, PredictionsOut, Problem, UploadOut
 from digitscan.web.security import COOKIE, BodyLimit, BodyTooLarge, Guard, problem
 from digitscan.web.settings import WebSettings
@@ -69,12 +71,15 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.work = await asyncio.to_thread(Work, settings, config)
         app.state.gate = _Gate(settings)
+        app.state.desk = ReviewDesk(settings.job, config) if settings.job is not None else None
         # The first drawing must not wait for the network's compilation.
         await asyncio.to_thread(app.state.work.read_drawing, _warm_up_picture(), ())
         try:
             yield
         finally:
             app.state.work.close()
+            if app.state.desk is not None:
+                app.state.desk.close()
 
     app = FastAPI(
         title="digitscan", version=__version__, summary="Numbers on paper, or drawn, become data.",
@@ -97,8 +102,10 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
 
     app.add_middleware(BodyLimit, most=settings.max_bytes)
     _tell_errors(app)
-    _add_pages(app, settings, registry)
+    templates = Jinja2Templates(directory=_HERE / "templates")
+    _add_pages(app, settings, registry, templates)
     _add_api(app)
+    app.include_router(review_routes(templates))
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     return app
 
@@ -146,13 +153,12 @@ WorkDep = Annotated[Work, Depends(_work)]
 GateDep = Annotated[_Gate, Depends(_gate)]
 
 
-def _add_pages(app: FastAPI, settings: WebSettings, registry: CollectorRegistry) -> None:
-    templates = Jinja2Templates(directory=_HERE / "templates")
-
+def _add_pages(app: FastAPI, settings: WebSettings, registry: CollectorRegistry, templates: Jinja2Templates) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def index(request: Request, work: WorkDep, token: str = "") -> Response:
+        home = "/" if settings.job is None else "/review"
         if token and settings.token:  # the token goes into a cookie, and out of the address
-            response: Response = RedirectResponse("/", 303)
+            response: Response = RedirectResponse(home, 303)
             response.set_cookie(COOKIE, settings.token, httponly=True, samesite="strict")
             return response
         default = work.reader.classifier.card.id

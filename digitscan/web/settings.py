@@ -35,6 +35,8 @@ class WebSettings:
         Uploads that are kept at the most.
     templates : tuple of Path
         Forms that uploads may be filled from.
+    job : Path or None
+        A job to review.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +50,7 @@ class WebSettings:
     keep_s: float = 900.0
     keep: int = 40
     templates: tuple[Path, ...] = field(default_factory=tuple)
+    job: Path | None = None
 
     @property
     def local(self) -> bool:

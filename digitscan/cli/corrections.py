@@ -1,0 +1,67 @@
+"""``digitscan corrections``: what people said of a job's readings, put to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitscan.cli.common import errors_console, teaching_errors
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What people said of a job's readings.")
+
+
+@app.command("export")
+def export(
+    job: Annotated[Path, typer.Argument(help="The .job file that was reviewed.")],
+    out: Annotated[Path, typer.Argument(help="Folder that gets a folder for each class.")],
+) -> None:
+    """Write the digits of settled readings as training data: folders 0 to 9 and not-a-digit.
+
+    A correction gives its digits where as many were found on paper as were meant.
+
+    [bold]Example[/]
+
+      digitscan corrections export results.job corrections/
+
+      digitscan train --start-from digitnet-1 --add corrections/ --time-budget 30m --name ours
+    """
+    with teaching_errors():
+        from collections import Counter
+
+        import cv2
+
+        from digitscan.batch.journal import JobFile
+        from digitscan.export.atomic import write_whole
+        from digitscan.review import labelled_crops
+
+        JobFile(job).close()
+        written: Counter[str] = Counter()
+        for label, name, picture in labelled_crops(job):
+            safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+            write_whole(out / label / f"{safe}.png", cv2.imencode(".png", picture)[1].tobytes())
+            written[label] += 1
+        counts = ", ".join(f"{label}: {count}" for label, count in sorted(written.items()))
+        errors_console().print(f"{sum(written.values())} pictures in {out}" + (f" ({counts})" if counts else ""))
+
+
+@app.command("show")
+def show(job: Annotated[Path, typer.Argument(help="The .job file that was reviewed.")]) -> None:
+    """Say how often people agreed with what was read, by how sure that was.
+
+    [bold]Example[/]
+
+      digitscan corrections show results.job
+    """
+    with teaching_errors():
+        from rich.console import Console
+        from rich.table import Table
+
+        from digitscan.review import agreement
+
+        table = Table("confidence", "settled", "as read", "share as read")
+        for low, high, settled, agreed in agreement(job):
+            share = f"{agreed / settled:.1%}" if settled else ""
+            table.add_row(f"{low:.2f} to {high:.2f}", str(settled), str(agreed), share)
+        Console(highlight=False).print(table)
