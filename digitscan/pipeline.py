@@ -40,7 +40,7 @@ from digitscan.forms.readings import ReadString, WholeLine, read_string
 from digitscan.forms.totals import check_totals
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
-from digitscan.imaging.geometry import flatten_photo, is_light_on_dark, quarter_turn
+from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn
 from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
 from digitscan.layout import Observer, find_lattices, unobserved
 from digitscan.recognition.lines import LINE_HEIGHT, MAX_LINE_WIDTH, Line, line_region, normalize_line
@@ -144,6 +144,11 @@ def find_ink(page: RasterPage, config: Config, turn: int, look: Observer) -> tup
         image = np.asarray(cv2.bitwise_not(image), np.uint8)
     image, to_page = quarter_turn(image, turn)
     look("turned", image)
+    if imaging.rectify and not single:
+        sheet = blank_ground(image)
+        if sheet is not image:
+            look("sheet", sheet)
+        image = sheet
     if imaging.rectify and not single and (flat := flatten_photo(image)) is not None:
         image, warp = flat
         to_page = warp @ to_page

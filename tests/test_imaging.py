@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from digitscan.imaging.binarize import binarize, ink_levels, soft_ink
 from digitscan.imaging.deskew import estimate_skew, rotation, turn_ink
-from digitscan.imaging.geometry import flatten_photo, is_light_on_dark, perspective_of, quarter_turn
+from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, perspective_of, quarter_turn
 from digitscan.imaging.rules import find_rules, remove_rules
 from tests.conftest import paper, put
 
@@ -204,3 +204,30 @@ def test_lines_on_the_last_pixels(remainder: int) -> None:
 def test_tiny_masks_have_no_rules(shape: tuple[int, int]) -> None:
     rules, pixels = find_rules(np.ones(shape, bool))
     assert not rules.frames and pixels.shape == shape
+
+
+def _on_a_table(shadow: bool) -> np.ndarray:
+    """A photographed sheet with a number, on a grainy dark table; a shadow may lie over its lower half."""
+    rng = np.random.default_rng(5)
+    grain = cv2.GaussianBlur(rng.normal(0, 30, (900, 1200)), (0, 0), 3) * 3
+    photo = np.clip(80 + grain, 30, 130).astype(np.uint8)
+    corners = np.array([[260, 120], [900, 150], [880, 800], [240, 770]], np.int32)
+    cv2.fillConvexPoly(photo, corners, 225)
+    for y in (350, 650):
+        cv2.putText(photo, "2718", (400, y), cv2.FONT_HERSHEY_SIMPLEX, 4.0, 40, 9, cv2.LINE_AA)
+    if shadow:
+        photo[470:] = (photo[470:] * 0.4).astype(np.uint8)
+    return photo
+
+
+def test_the_grain_of_a_table_is_blanked_and_the_sheet_is_not() -> None:
+    photo = _on_a_table(shadow=False)
+    blank = blank_ground(photo)
+    assert (blank[:80] == blank[0, 0]).all() and (blank[:, 1000:] == blank[0, 0]).all() and blank[0, 0] > 200
+    assert np.array_equal(blank[250:700, 380:860], photo[250:700, 380:860])
+
+
+def test_what_lies_in_a_shadow_stays() -> None:
+    photo = _on_a_table(shadow=True)
+    assert np.array_equal(blank_ground(photo)[500:700, 380:860], photo[500:700, 380:860])
+    assert blank_ground(np.full((400, 300), 230, np.uint8)).min() == 230

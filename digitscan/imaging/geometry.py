@@ -127,6 +127,55 @@ def _sheet_quads(small: GrayImage) -> list[NDArray[np.float32]]:
     return [] if quad is None else [quad]
 
 
+_DARK_GROUND = 0.6
+"""Tone of the ground beside a sheet, as a share of the sheet's, below which it is no paper."""
+_GRAIN = 0.6
+"""Contrast of the ground's strongest marks, as a share of that of the sheet's, below which they are no writing."""
+
+
+def blank_ground(image: GrayImage) -> GrayImage:
+    """Make the darker ground beside a photographed sheet white: the grain of a table is no writing.
+
+    A shadow on a sheet has an outline as well. So nothing is touched where what lies outside has marks nearly as strong
+    as the sheet's own.
+
+    Parameters
+    ----------
+    image : (H, W) uint8
+        Paper is white.
+
+    Returns
+    -------
+    (H, W) uint8
+        A copy, or the image itself where no whole sheet lies on a clearly darker ground without marks.
+    """
+    shrink = max(1, round(max(image.shape) / _SMALL))
+    small = shrink_by(image, shrink)
+    quads = _sheet_quads(small)
+    if not quads:
+        return image
+    inside = np.zeros(small.shape, np.uint8)
+    cv2.fillConvexPoly(inside, np.round(quads[0]).astype(np.int32), 1)
+    edge = np.ones((15, 15), np.uint8)  # the sheet's own edge is a strong mark
+    sheet, ground = cv2.erode(inside, edge) > 0, cv2.dilate(inside, edge) == 0
+    if not sheet.any() or not ground.any():
+        return image
+    tone = np.median(small[sheet])
+    marks = soft_ink(small)
+    if np.median(small[ground]) >= _DARK_GROUND * tone:
+        return image
+    if np.percentile(marks[ground], 99.9) >= _GRAIN * np.percentile(marks[sheet], 99):
+        return image
+    middle = quads[0].mean(axis=0)
+    # A little less than the sheet: its edge is a step in tone.
+    within = (middle + (quads[0] - middle) * 0.985 + 0.5) * shrink
+    keep = np.zeros(image.shape, np.uint8)
+    cv2.fillConvexPoly(keep, np.round(within).astype(np.int32), 255)
+    blank = np.full_like(image, np.uint8(tone))
+    cv2.copyTo(image, keep, blank)
+    return blank
+
+
 def ruled_quads(image: GrayImage) -> list[NDArray[np.float32]]:
     """Corners of a page's ruled frames, the largest first: (4, 2) each, clockwise from the upper left, in pixels."""
     shrink = max(1, round(max(image.shape) / _SMALL))
