@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,8 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from digitscan import Reader
-from digitscan.core.types import Box
+from digitscan.batch.journal import Journal
+from digitscan.core.types import Box, PageResult
 from digitscan.drawn import numbers_in, read_drawing
 from digitscan.export.records import page_record
 from digitscan.stress import drawn_hands
@@ -231,6 +233,16 @@ def test_digits_of_many_requests_are_classified_together(client: TestClient) -> 
     assert batcher.crops - crops == 40 and batcher.calls - calls < 20
 
 
+def test_behind_a_proxy_it_answers_to_the_name_it_was_given() -> None:
+    settings = WebSettings(names=("digits.example.org",))
+    with TestClient(create_app(settings), base_url="https://digits.example.org") as client:
+        assert client.get("/healthz").status_code == 200
+        own, other = ({"Origin": f"https://{name}"} for name in ("digits.example.org", "evil.example.org"))
+        assert client.post("/api/draw", content=_png(np.full((60, 60), 255, np.uint8)), headers=own).status_code == 200
+        assert client.post("/api/draw", content=b"x", headers=other).status_code == 403
+        assert client.get("/healthz", headers={"Host": "evil.example.org"}).status_code == 421
+
+
 # ------------------------------------------------------------------------------------------ a real browser
 
 STROKES = {
@@ -241,11 +253,20 @@ STROKES = {
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with the samples' cheque as its open job."""
+    job = tmp_path_factory.mktemp("job") / "cheque.job"
+    source = str(SAMPLES / "cheque.jpg")
+    given = Reader()
+    with Journal(job, given.run_info) as journal:
+        for page in given.stream(source):
+            assert isinstance(page.outcome, PageResult)
+            doubtful = tuple(replace(r, review=True, reason="unsure") for r in page.outcome.readings)
+            journal.add(replace(page.outcome, readings=doubtful))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(WebSettings(port=port)), port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create_app(WebSettings(port=port, job=job)), port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     for _ in range(600):
@@ -296,4 +317,31 @@ def test_one_draws_2026_and_reads_it_and_uploads_a_cheque(address: str) -> None:
         page.get_by_text("not an image").wait_for(timeout=30_000)
         assert page.locator(".page img").count() == 0
         assert complaints == []
+        browser.close()
+
+
+def test_axe_finds_no_serious_fault(address: str) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        # axe is put into the page by the test, past the page's own policy.
+        context = browser.new_context(bypass_csp=True)
+        for scheme in ("light", "dark"):
+            for path in ("", "review", "review/digits?digit=2"):
+                page = context.new_page()
+                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                page.goto(address + path)
+                page.wait_for_load_state("networkidle")
+                page.wait_for_timeout(500)
+                found = Axe().run(page).response["violations"]
+                serious = [
+                    f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")
+                ]
+                assert serious == [], f"{path} in {scheme}: {serious}"
+                page.close()
         browser.close()

@@ -22,6 +22,9 @@ def serve(
         list[Path] | None, typer.Option("--form", "-f", help="Template of the forms that are uploaded.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model id or folder.")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Host name that it answers to as well, behind a proxy; several.")
+    ] = None,
     max_mb: Annotated[int, typer.Option(min=1, max=2000, help="Largest upload in MB.")] = 30,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
 ) -> None:
@@ -56,8 +59,9 @@ def serve(
 
             ReviewDesk(job).close()  # what is no job is told before anything listens
         given = WebSettings(
-            host=host, port=port, token=token or "", max_bytes=max_mb * 1_000_000, templates=tuple(form or ()), job=job
-        )
+            host=host, port=port, token=token or "", max_bytes=max_mb * 1_000_000, templates=tuple(form or ()), job=job,
+            names=tuple(one.lower() for one in name or ()),
+        )  # fmt: skip
         if not given.local and not given.token:
             given = replace(given, token=new_token())
         chosen = load_config(config, settings(recognition__model=model))

@@ -64,7 +64,7 @@ class Guard:
         except ValueError:
             return problem(400, "bad request", "the host or origin makes no sense")
         # A page elsewhere may name this machine's address: only its own names are answered (DNS rebinding).
-        if self._settings.local and name not in LOCAL:
+        if self._settings.local and name not in (*LOCAL, *self._settings.names):
             return problem(421, "wrong host", "this server answers to 127.0.0.1 and localhost")
         if request.method not in ("GET", "HEAD") and (from_elsewhere or request.headers.get("origin") == "null"):
             return problem(403, "wrong origin", "requests must come from this server's own page")

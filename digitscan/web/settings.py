@@ -37,6 +37,8 @@ class WebSettings:
         Forms that uploads may be filled from.
     job : Path or None
         A job to review.
+    names : tuple of str
+        Host names that it answers to beside this machine's own, when a proxy stands before it.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +53,7 @@ class WebSettings:
     keep: int = 40
     templates: tuple[Path, ...] = field(default_factory=tuple)
     job: Path | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def local(self) -> bool:
