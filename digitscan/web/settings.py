@@ -37,6 +37,8 @@ class WebSettings:
         Forms that uploads may be filled from.
     job : Path or None
         A job to review.
+    together : int
+        Digits of different requests that are classified in one call at the most.
     names : tuple of str
         Host names that it answers to beside this machine's own, when a proxy stands before it.
     """
@@ -53,6 +55,7 @@ class WebSettings:
     keep: int = 40
     templates: tuple[Path, ...] = field(default_factory=tuple)
     job: Path | None = None
+    together: int = 512
     names: tuple[str, ...] = ()
 
     @property

@@ -10,7 +10,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,6 @@ from digitscan.web.settings import WebSettings
 
 _GATHER_S = 0.003
 """How long digits of one request wait for those of others."""
-_TOGETHER = 512
 
 
 class Batcher:
@@ -42,8 +42,9 @@ class Batcher:
     A thread takes what has come, waits a moment for more, and calls the network once.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, together: int) -> None:
         self._classifier = classifier
+        self._together = together
         self._waiting: list[tuple[Crops, asyncio.Future[Posteriors], asyncio.AbstractEventLoop]] = []
         self._lock = threading.Condition()
         self._closed = False
@@ -74,10 +75,11 @@ class Batcher:
                     self._lock.wait()
                 if self._closed:
                     return
-            time.sleep(_GATHER_S)
+            if self._together > 1:
+                time.sleep(_GATHER_S)
             with self._lock:
-                taken = self._waiting[:_TOGETHER]
-                del self._waiting[:_TOGETHER]
+                taken = self._waiting[: self._together]
+                del self._waiting[: self._together]
             self._answer(taken)
 
     def _answer(self, taken: Sequence[tuple[Crops, asyncio.Future[Posteriors], asyncio.AbstractEventLoop]]) -> None:
@@ -115,14 +117,14 @@ class Uploads:
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
-        self._root = Path(tempfile.mkdtemp(prefix="digitscan-web-"))
+        self.root = Path(tempfile.mkdtemp(prefix="digitscan-web-"))
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
     def new(self) -> tuple[str, Path]:
         """An id and an empty folder; the oldest go."""
         name = secrets.token_hex(16)
-        folder = self._root / name
+        folder = self.root / name
         folder.mkdir()
         with self._lock:
             self._kept[name] = _Kept(folder, time.monotonic())
@@ -155,7 +157,7 @@ class Uploads:
 
     def close(self) -> None:
         """Delete everything."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
 
 
 class Work:
@@ -168,7 +170,7 @@ class Work:
         self.config = base.model_copy(update={"ingest": ingest})
         self.reader = Reader(self.config, jobs=1, forms=settings.templates)
         self.plain = self.reader if not settings.templates else Reader(self.config, jobs=1)
-        self.batcher = Batcher(self.reader.classifier)
+        self.batcher = Batcher(self.reader.classifier, settings.together)
         self.uploads = Uploads(settings)
         self.cards: dict[str, ModelCard] = {card.id: card for _, card in find_models() if not card.reads_lines}
         self._others: dict[str, Classifier] = {}
@@ -198,6 +200,16 @@ class Work:
                 self._others[model] = Classifier(model)
             return self._others[model]
 
+    @contextmanager
+    def _on_disk(self, data: bytes) -> Iterator[Path]:
+        """A file with an upload's bytes, under a name that nobody guesses, for as long as it is read."""
+        path = self.uploads.root / secrets.token_hex(16)
+        try:
+            path.write_bytes(data)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
     def decode(self, data: bytes) -> GrayImage:
         """A picture from bytes, by the same code that reads files.
 
@@ -206,9 +218,7 @@ class Work:
         IngestError
             If it is no picture, damaged or too large.
         """
-        with tempfile.TemporaryDirectory(prefix="digitscan-web-") as folder:
-            path = Path(folder) / "upload"
-            path.write_bytes(data)
+        with self._on_disk(data) as path:
             try:
                 ref = next(iter(list_pages(str(path), self.config.ingest)))
                 return load_page(ref, self.config.ingest).image
@@ -235,9 +245,7 @@ class Work:
 
     def read_upload(self, data: bytes, name: str) -> UploadOut:
         """Read a file as the command line does; its annotated pages are kept for a while."""
-        with tempfile.TemporaryDirectory(prefix="digitscan-web-") as folder:
-            path = Path(folder) / "upload"
-            path.write_bytes(data)
+        with self._on_disk(data) as path:
             key, _ = self.uploads.new()
             pages: list[PageOut] = []
             cut_off = False
