@@ -235,6 +235,8 @@ def prepare_page(
         inks.extend(candidate.ink for candidate in lattice.candidates)
     crops = normalize_all(inks)
     look("crops", crops)
+    if look is not unobserved:  # views are made when they are asked for; whoever looks on asks
+        look("lines", tuple(view for string in strings if string.whole is not None for view in string.whole.views()))
     height, width = page.image.shape
     return PreparedPage(
         ref=page.ref,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import numpy as np
 
 from digitscan.batch.crew import Crew, Setup
-from digitscan.batch.local import PageRead, read_pages, read_raster
+from digitscan.batch.local import Balance, PageRead, read_pages, read_raster
 from digitscan.core.config import Config, load_config
 from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError, UsageError
@@ -110,6 +110,7 @@ class Reader:
             LineReader(recognition.line_model, device=device or recognition.device) if reads_lines else None
         )
         self._crew = crew
+        self.balance = Balance()
         # A worker that loaded TensorFlow would cost more than it gives: then, and for a GPU, one classifier reads.
         self._workers_read = self.classifier.runtime == "LiteRT"
         if crew is not None:
@@ -207,6 +208,7 @@ class Reader:
             keep_images=keep_images,
             on_found=on_found,
             known=known,
+            balance=self.balance,
         )
 
     def read_image(self, image: GrayImage, name: str = "image") -> PageOutcome:

@@ -381,3 +381,40 @@ def test_many_digits_as_found_outweigh_lines_that_run_across(
     levels = iter([0.2, 0.95])  # as found, and turned by a quarter
     monkeypatch.setattr(orientation, "text_lines", lambda _: orientation.TextLines(5000, next(levels, 0.2), 9, 9))
     assert best_turn(page, first, config, classifier.classify) is first
+
+
+class Sleepy(AlwaysSeven):
+    """A network that takes a while, and notes when."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds, self.spans = seconds, []  # type: ignore[var-annotated]
+
+    def classify(self, crops: Crops) -> Posteriors:
+        started = time.monotonic()
+        time.sleep(self.seconds)
+        self.spans.append((started, time.monotonic()))
+        return super().classify(crops)
+
+
+def test_pages_are_finished_while_the_next_are_classified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished: list[float] = []
+    real = local._finish_ready
+
+    def slow_finish(*given: object) -> list[local.PageRead]:
+        time.sleep(0.1)
+        finished.append(time.monotonic())
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(local, "_finish_ready", slow_finish)
+    network, balance = Sleepy(0.2), local.Balance()
+    config = Config(imaging={"orientation": "0"})  # type: ignore[arg-type]
+    paths = make_pages(tmp_path, 24)
+    pages = list(read_pages(paths, network, config, jobs=2, balance=balance))
+    assert [page.outcome.ref.path for page in pages] == paths
+    assert len(network.spans) == len(finished) >= 4
+    assert any(start < moment < stop for moment in finished for start, stop in network.spans)
+    assert balance.network_s > balance.pages_s
+    balance.network_s = 5.0
+    assert "the network" in balance.words() and "bottleneck" in balance.words()
+    assert "more --jobs" in local.Balance(pages_s=9.0).words() and local.Balance().words() == ""

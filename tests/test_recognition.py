@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -291,3 +293,22 @@ def test_either_kind_of_network_is_refused_in_the_other_ones_place() -> None:
         Classifier("linenet-1")
     with pytest.raises(ModelError, match="digitnet-1 reads single digits"):
         LineReader("digitnet-1")
+
+
+TWO_DEVICES = """
+import numpy as np, tensorflow as tf, keras
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from digitscan.recognition.engines import _spread
+from digitscan.recognition.registry import locate
+network = keras.saving.load_model(locate("") / "model.keras", compile=False)
+crops = np.random.default_rng(0).random((33, 28, 28, 1), np.float32)
+one, two = _spread(network, ["/CPU:0"]), _spread(network, ["/CPU:0", "/CPU:1"])
+for count in (33, 2, 1):
+    assert np.allclose(one(crops[:count]), two(crops[:count]), atol=1e-5), count
+"""
+
+
+def test_a_batch_is_spread_over_devices_and_joined_in_order() -> None:
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1500:]

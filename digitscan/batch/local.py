@@ -11,9 +11,11 @@ is no faster than a page's own, and nothing but the result has to travel (docs/a
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -79,6 +81,36 @@ class PageRead:
     outcome: PageOutcome
     image: GrayImage | None
     seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Balance:
+    """What the writing thread waited for, in seconds: pages that were not prepared, or the network."""
+
+    pages_s: float = 0.0
+    network_s: float = 0.0
+
+    @contextmanager
+    def waiting_for_pages(self) -> Iterator[None]:
+        """Count the time inside as waiting for pages."""
+        started = time.monotonic()
+        yield
+        self.pages_s += time.monotonic() - started
+
+    @contextmanager
+    def waiting_for_network(self) -> Iterator[None]:
+        """Count the time inside as waiting for the network."""
+        started = time.monotonic()
+        yield
+        self.network_s += time.monotonic() - started
+
+    def words(self) -> str:
+        """Which side was the bottleneck, for people; empty where neither was waited for."""
+        if max(self.pages_s, self.network_s) < 1.0:
+            return ""
+        if self.pages_s > self.network_s:
+            return f"the network waited {self.pages_s:.0f} s for pages: more --jobs, or more cores, would help"
+        return f"pages waited {self.network_s:.0f} s for the network: it is the bottleneck"
 
 
 @dataclass(slots=True, eq=False)
@@ -234,6 +266,13 @@ def read_ready(
 ) -> list[PageRead]:
     """Read prepared pages together: their crops share calls, and so do their doubtful strings."""
     _classify_together(group, classifier)
+    return _finish_ready(group, classifier, config, line_reader, keep_images)
+
+
+def _finish_ready(
+    group: list[Ready], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+) -> list[PageRead]:
+    """What comes after the crops are classified."""
     readings = [_first_reading(item, classifier, config) for item in group]
     outcomes = _read_lines_together(readings, line_reader, config)
     pages = []
@@ -271,6 +310,7 @@ def read_pages(
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
     known: Callable[[PageRef], PageOutcome | None] | None = None,
+    balance: Balance | None = None,
 ) -> Generator[PageRead, None, None]:
     """Read pages lazily, in the order of the sources.
 
@@ -297,14 +337,29 @@ def read_pages(
         Called with the number of pages found so far, for a progress bar.
     known : callable, optional
         Gives the outcome of a page that was read before; such pages are neither loaded nor read, and have no picture.
+    balance : Balance, optional
+        Is told what was waited for.
     """
     workers = jobs or (crew.limit if crew is not None else default_jobs())
     work = _work(classifier, config, forms, crew, keep_images)
+    balance = balance if balance is not None else Balance()
     found = 0
     pending: deque[Future[Ready] | PageOutcome] = deque()
     refs = _refs(sources, config, crew)
     exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
+    network = ThreadPoolExecutor(1, thread_name_prefix="network")
+    # The crops of one group are classified while the one before is finished here: neither waits for the other.
+    classified: deque[tuple[list[Ready], Future[None]]] = deque()
+
+    def finish_oldest() -> list[PageRead]:
+        group, calls = classified.popleft()
+        with balance.waiting_for_network():
+            calls.result()
+        if classifier is None:
+            raise RuntimeError("only a classifier has groups that wait for it")
+        return _finish_ready(group, classifier, config, line_reader, keep_images)
+
     try:
         while True:
             while not exhausted and len(pending) < workers * _AHEAD + _MOST_WAITING:
@@ -321,26 +376,45 @@ def read_pages(
                 before = known(ref) if known is not None else None
                 pending.append(before if before is not None else pool.submit(work, ref))
             if not pending:
+                while classified:
+                    yield from finish_oldest()
                 return
-            group: list[Ready] = []
-            crops = 0
-            while pending and len(group) < _MOST_WAITING and crops < _FILL:
-                head = pending[0]
-                # What is ready is taken; nothing waits for a slower neighbour once something can be read.
-                if group and isinstance(head, Future) and not head.done():
-                    break
-                pending.popleft()
-                item = head.result() if isinstance(head, Future) else Ready(head.ref, settled=head)
-                group.append(item)
-                crops += len(item.prepared.crops) if item.prepared is not None else 0
+            head = pending[0]
+            if classified and isinstance(head, Future) and not head.done():
+                yield from finish_oldest()  # there is time
+                continue
+            group = _next_group(pending, balance)
             if classifier is None:
                 for item in group:
                     if item.settled is not None:
                         yield PageRead(item.settled, item.image, item.seconds)
-            else:
-                yield from read_ready(group, classifier, config, line_reader, keep_images)
+                continue
+            classified.append((group, network.submit(_classify_together, group, classifier)))
+            if len(classified) > 1:
+                yield from finish_oldest()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        network.shutdown(wait=True, cancel_futures=True)
+
+
+def _next_group(pending: deque[Future[Ready] | PageOutcome], balance: Balance) -> list[Ready]:
+    """Pages from the front that are worth a call together; waits for the first alone."""
+    group: list[Ready] = []
+    crops = 0
+    while pending and len(group) < _MOST_WAITING and crops < _FILL:
+        head = pending[0]
+        # What is ready is taken; nothing waits for a slower neighbour once something can be read.
+        if group and isinstance(head, Future) and not head.done():
+            break
+        pending.popleft()
+        if isinstance(head, Future):
+            with balance.waiting_for_pages():
+                item = head.result()
+        else:
+            item = Ready(head.ref, settled=head)
+        group.append(item)
+        crops += len(item.prepared.crops) if item.prepared is not None else 0
+    return group
 
 
 def _refs(sources: Iterable[str | PageFailure], config: Config, crew: Crew | None) -> Iterator[PageRef | PageFailure]:

@@ -363,7 +363,8 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
         from rich.console import Console
 
         Console().print(table)
-    telling.end([target for target in asked.out if target != "-"] + folders.words(), interrupted)
+    words = reader.balance.words() if reader.classifier.device == "gpu" else ""
+    telling.end([target for target in asked.out if target != "-"] + folders.words(), interrupted, words)
     code = ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
         leave(code)

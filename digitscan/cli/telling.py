@@ -95,8 +95,8 @@ class Teller:
         if isinstance(outcome, PageFailure):
             errors_console().print(f"[red]failed[/] {plain(failure_line(outcome))}")
 
-    def end(self, written: Sequence[str], interrupted: bool) -> None:
-        """Tell how it came out; `written` says where results are, in words."""
+    def end(self, written: Sequence[str], interrupted: bool, remark: str = "") -> None:
+        """Tell how it came out; `written` says where results are, in words, and `remark` what else is worth knowing."""
         if interrupted:
             errors_console().print("[yellow]Interrupted: what was read is written.[/]")
 
@@ -119,7 +119,7 @@ class PlainTeller(Teller):
                 f"{t.failed} failed, {t.review_share:.0%} for review"
             )
 
-    def end(self, written: Sequence[str], interrupted: bool) -> None:
+    def end(self, written: Sequence[str], interrupted: bool, remark: str = "") -> None:
         """Print the summary."""
         from rich.table import Table
 
@@ -141,7 +141,9 @@ class PlainTeller(Teller):
             errors_console().print(f"[dim]{t.reused} of these pages were read before: --fresh reads them anew[/]")
         for words in written:
             errors_console().print(f"[dim]wrote[/] {plain(words)}")
-        super().end(written, interrupted)
+        if remark:
+            errors_console().print(f"[dim]{plain(remark)}[/]")
+        super().end(written, interrupted, remark)
 
 
 class BarTeller(PlainTeller):
@@ -209,9 +211,9 @@ class JsonTeller(Teller):
             left = {"found": self.tally.found, "left_s": round(self.tally.left_s, 1)}
             self._say("progress", **self._counts(), **left)
 
-    def end(self, written: Sequence[str], interrupted: bool) -> None:
+    def end(self, written: Sequence[str], interrupted: bool, remark: str = "") -> None:
         """Tell how it came out."""
-        self._say("end", **self._counts(), interrupted=interrupted, wrote=list(written))
+        self._say("end", **self._counts(), interrupted=interrupted, wrote=list(written), remark=remark)
 
 
 def teller(tally: Tally, *, quiet: bool, json_lines: bool) -> Teller:

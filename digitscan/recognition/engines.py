@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -200,12 +200,23 @@ def _traced(network: Any, device: Device) -> tuple[Any, Literal["cpu", "gpu"]]:
                 tf.config.experimental.set_memory_growth(gpu, True)
             except RuntimeError:  # already initialized by the program that uses the library
                 break
-    place = "/GPU:0" if use_gpu else "/CPU:0"
+    places = [f"/GPU:{k}" for k in range(len(gpus))] if use_gpu else ["/CPU:0"]
+    return _spread(network, places), "gpu" if use_gpu else "cpu"
+
+
+def _spread(network: Any, places: Sequence[str]) -> Any:
+    """One traced function that gives each device an equal part of a batch, and joins the answers in order."""
+    import tensorflow as tf
+
     signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def call(batch: Any) -> Any:
-        with tf.device(place):
-            return network(batch, training=False)
+        size = -(-tf.shape(batch)[0] // len(places))
+        parts = []
+        for k, place in enumerate(places):
+            with tf.device(place):
+                parts.append(network(batch[k * size : (k + 1) * size], training=False))
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
-    return call, "gpu" if use_gpu else "cpu"
+    return call
