@@ -78,8 +78,8 @@ def workers(folder: Path, count: int, told: Callable[..., None]) -> None:
 
 
 def scans_in_a_pdf(folder: Path, most: int, told: Callable[..., None]) -> None:
-    """PDFs of few and of many scans."""
-    one = [Image.fromarray(form_page(k)[::2, ::2]) for k in range(4)]
+    """PDFs of few and of many small scans."""
+    one = [Image.open(io.BytesIO(a_page(k))) for k in range(4)]
     for pages in (10, most):
         stream = io.BytesIO()
         one[0].save(stream, "PDF", save_all=True, append_images=[one[k % 4] for k in range(1, pages)], resolution=150)
