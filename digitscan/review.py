@@ -18,7 +18,7 @@ from digitscan.batch.corrections import Corrections
 from digitscan.batch.journal import JobFile
 from digitscan.batch.statements import DOUBT, WITHDRAWN, ReadingKey, Statement, corrected
 from digitscan.core.config import Config, load_config
-from digitscan.core.errors import DigitscanError
+from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.types import Box, FieldReading, GrayImage, PageRef, PageResult, State
 from digitscan.ingest.pages import load_page
 
@@ -129,6 +129,7 @@ class ReviewDesk:
         self._pages: OrderedDict[PageRef, GrayImage] = OrderedDict()
         self._read_at = -1.0
         self._results: list[PageResult] = []
+        self._keys: frozenset[ReadingKey] = frozenset()
         self._failed = 0
 
     def close(self) -> None:
@@ -147,6 +148,11 @@ class ReviewDesk:
                     outcomes = list(file.as_read())
                     self._results = [outcome for outcome in outcomes if isinstance(outcome, PageResult)]
                     self._failed = len(outcomes) - len(self._results)
+                    self._keys = frozenset(
+                        ReadingKey(page.ref.sha256, page.ref.page_index, reading.name)
+                        for page in self._results
+                        for reading in page.readings
+                    )
                     self._read_at = last
                 return self._results
         finally:
@@ -217,22 +223,38 @@ class ReviewDesk:
     # -------------------------------------------------------------------------------------------- what is said
 
     def settle(self, key: ReadingKey, text: str, state: str, who: str, seen: int) -> Statement:
-        """Say what stands on paper; see `digitscan.batch.corrections.Corrections.say`."""
+        """Say what stands on paper; see `digitscan.batch.corrections.Corrections.say`.
+
+        Raises
+        ------
+        UsageError
+            If the job has no such reading.
+        """
+        self._demand([key])
         return self.corrections.say(key, text, state, who, seen)
 
     def undo(self, key: ReadingKey, who: str, seen: int) -> Statement:
         """Take the last statement back; the reading is open again, and kept for `who`."""
+        self._demand([key])
         statement = self.corrections.say(key, "", WITHDRAWN, who, seen)
         self.corrections.claim([key], who, _CLAIM_S)
         return statement
 
     def doubt(self, keys: Iterable[ReadingKey], who: str) -> int:
         """Mark readings for review; those that somebody has spoken of are left. Gives how many were marked."""
+        keys = list(keys)
+        self._demand(keys)
         said = self.corrections.last()
         fresh = [key for key in dict.fromkeys(keys) if key not in said]
         for key in fresh:
             self.corrections.say(key, "", DOUBT, who, 0)
         return len(fresh)
+
+    def _demand(self, keys: Iterable[ReadingKey]) -> None:
+        if not self._keys.issuperset(keys):
+            self._as_read()  # the job may have grown
+        if unknown := next((key for key in keys if key not in self._keys), None):
+            raise UsageError(f"the job has no reading {unknown.field!r} there", remedy="load the page again")
 
     # -------------------------------------------------------------------------------------------- pictures
 

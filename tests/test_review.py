@@ -292,6 +292,8 @@ def test_two_reviewers_and_one_reading(client: TestClient) -> None:
     [
         {"who": ""}, {"who": "a\nb"}, {"text": "x"}, {"text": "1" * 400}, {"state": "withdrawn"}, {"seen": -1},
         {"reading": {"sha256": "../../etc", "page": 0, "field": "s1"}}, {"count": 10_000}, {"seen": 7},
+        {"reading": {"sha256": f"{0:064x}", "page": 0, "field": "s9"}},
+        {"reading": {"sha256": "", "page": 3, "field": ""}},
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(client: TestClient, change: dict[str, object]) -> None:
@@ -299,6 +301,13 @@ def test_what_makes_no_sense_is_refused(client: TestClient, change: dict[str, ob
     body = {"who": "Ann", "reading": reading_, "text": "1", "state": "value", "seen": 0, "count": 0, **change}
     answer = client.post("/api/review/settle", json=body)
     assert answer.status_code in (400, 409, 422) and answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_was_never_said_cannot_be_taken_back(client: TestClient) -> None:
+    key = {"sha256": f"{0:064x}", "page": 0, "field": "s1"}
+    assert client.post("/api/review/undo", json={"who": "Ann", "reading": key, "seen": 0}).status_code == 400
+    doubt = client.post("/api/review/doubt", json={"who": "Ann", "readings": [key, {**key, "field": "s77"}]})
+    assert doubt.status_code == 400 and client.get("/api/review/progress").json()["marked"] == 6
 
 
 def test_without_a_job_there_is_no_review() -> None:

@@ -99,6 +99,8 @@ class Corrections:
             fresh = row is None or (row[2] == WITHDRAWN and not seen)
             if (not fresh and row[0] != seen) or (row is None and seen):
                 raise StaleError(Statement(*row) if row else None)
+            if state == WITHDRAWN and (row is None or row[2] == WITHDRAWN):
+                raise UsageError("there is nothing to take back", remedy="settle it first")
             added = database.execute(
                 "INSERT INTO statements (sha256, page, field, text, state, who, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*key, text, state, who, made_at),
