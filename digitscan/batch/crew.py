@@ -79,6 +79,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            start_new_session=True,  # Ctrl-C in a terminal is the parent's business
         )
 
     def ask(self, task: str, *given: Any, timeout_s: float = 0.0) -> Any:
@@ -241,9 +242,10 @@ class Crew:
         """End all workers."""
         with self._changed:
             self._closed = True
-            idle, busy = list(self._idle), self._all - set(self._idle)
+            idle = [worker for worker in self._idle if worker.ready]
+            others = self._all - set(idle)  # busy, or not even started
             self._changed.notify_all()
-        for worker in busy:
+        for worker in others:
             worker.end()
         for worker in idle:
             worker.dismiss()

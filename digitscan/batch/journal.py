@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import msgspec
 
-from digitscan.batch.statements import ReadingKey, Statement, corrected, last_statements
+from digitscan.batch.statements import DOUBT, ReadingKey, Statement, corrected, last_statements
 from digitscan.core.errors import OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, RunInfo
 
@@ -80,6 +80,10 @@ class JobSummary:
         Stages and errors with how often, the most frequent first.
     started, last : float
         Seconds since the epoch.
+    page_s : float
+        Mean seconds that a worker took for a page; 0 where none was timed.
+    settled : int
+        Readings that people have settled.
     finished : bool
         The last run came to its end.
     """
@@ -91,6 +95,8 @@ class JobSummary:
     failures: tuple[tuple[str, int], ...]
     started: float
     last: float
+    page_s: float
+    settled: int
     finished: bool
 
 
@@ -413,8 +419,15 @@ class JobFile:
             failures=tuple(failures.most_common()),
             started=started,
             last=float(total[4] or started),
+            page_s=self._mean_seconds(),
+            settled=sum(statement.state != DOUBT for statement in self.said().values()),
             finished=_get(self._db, "finished") == "true",
         )
+
+    def _mean_seconds(self) -> float:
+        if self._schema < 2:
+            return 0.0
+        return float(self._db.execute("SELECT coalesce(avg(seconds), 0) FROM pages WHERE seconds > 0").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""

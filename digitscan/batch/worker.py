@@ -76,7 +76,7 @@ def serve(asks: BinaryIO, answers: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Run a worker: the process that asks is the parent, and Ctrl-C is its business."""
+    """Run a worker: the process that asks is the parent, and signals are its business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers

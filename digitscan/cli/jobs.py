@@ -34,9 +34,10 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file beside a run's 
         for name, value in (
             ("state", "finished" if s.finished else "not finished: run the same command again to go on"),
             ("pages", f"{s.pages}, {s.failed} failed"),
-            ("readings", f"{s.readings}, {s.review} for review"),
+            ("readings", f"{s.readings}, {s.review} for review, {s.settled} settled"),
             ("started", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(s.started))),
             ("took so far", f"{took:.0f} s, {s.pages / took:.1f} pages/s"),
+            ("a page", f"{s.page_s:.2f} s of a worker" if s.page_s else "not timed: pages were read together"),
             ("model", file.run.model.id),
         ):
             table.add_row(f"[dim]{name}[/]", value)
