@@ -23,6 +23,8 @@ from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.version import __version__
 from digitscan.recognition.architectures import architecture
 from digitscan.review import ReviewDesk
+from digitscan.web.job_routes import job_routes
+from digitscan.web.jobs import WebJobs
 from digitscan.web.review import review_routes
 from digitscan.web.schemas import DrawingOut, ModelOut, PredictionOut, PredictionsOut, Problem, UploadOut
 from digitscan.web.security import COOKIE, BodyLimit, BodyTooLarge, Guard, problem
@@ -71,12 +73,14 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.work = await asyncio.to_thread(Work, settings, config)
         app.state.gate = _Gate(settings)
+        app.state.jobs = WebJobs(settings, app.state.work.config, app.state.work.uploads.root)
         app.state.desk = ReviewDesk(settings.job, config) if settings.job is not None else None
         # The first drawing must not wait for the network's compilation.
         await asyncio.to_thread(app.state.work.read_drawing, _warm_up_picture(), ())
         try:
             yield
         finally:
+            await asyncio.to_thread(app.state.jobs.close)
             app.state.work.close()
             if app.state.desk is not None:
                 app.state.desk.close()
@@ -100,12 +104,14 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
         seconds.labels(path).observe(asyncio.get_running_loop().time() - started)
         return response
 
-    app.add_middleware(BodyLimit, most=settings.max_bytes)
+    # Names and boundaries of an upload take some room beside its files.
+    app.add_middleware(BodyLimit, most=settings.max_bytes, larger={"/api/jobs": settings.max_job_bytes + 10_000_000})
     _tell_errors(app)
     templates = Jinja2Templates(directory=_HERE / "templates")
     _add_pages(app, settings, registry, templates)
     _add_api(app)
     app.include_router(review_routes(templates))
+    app.include_router(job_routes(templates, settings))
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     return app
 

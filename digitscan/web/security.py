@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -82,19 +82,23 @@ class Guard:
 
 
 class BodyLimit:
-    """ASGI middleware that ends requests whose body is too large, whatever they declare."""
+    """ASGI middleware that ends requests whose body is too large, whatever they declare.
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
+    `larger` has limits of single paths.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, larger: Mapping[str, int]) -> None:
+        self._app, self._most, self._larger = app, most, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, counting its bytes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        too_large = problem(413, "too large", f"at most {self._most // 1_000_000} MB")
+        most = self._larger.get(scope["path"], self._most)
+        too_large = problem(413, "too large", f"at most {most // 1_000_000} MB")
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._most:
+        if not declared.isdigit() or int(declared) > most:
             await too_large(scope, receive, send)
             return
         seen = 0
@@ -103,7 +107,7 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._most:
+            if seen > most:
                 raise BodyTooLarge
             return message
 

@@ -37,6 +37,14 @@ class WebSettings:
         Forms that uploads may be filled from.
     job : Path or None
         A job to review.
+    max_job_bytes : int
+        Largest upload that is read as a job, packed and unpacked.
+    most_files : int
+        Files in one job.
+    most_jobs : int
+        Jobs that are kept at a time.
+    keep_jobs_s : float
+        Seconds after which a job that was read is deleted.
     together : int
         Digits of different requests that are classified in one call at the most.
     names : tuple of str
@@ -55,6 +63,10 @@ class WebSettings:
     keep: int = 40
     templates: tuple[Path, ...] = field(default_factory=tuple)
     job: Path | None = None
+    max_job_bytes: int = 1_000_000_000
+    most_files: int = 5_000
+    most_jobs: int = 20
+    keep_jobs_s: float = 86_400.0
     together: int = 512
     names: tuple[str, ...] = ()
 
