@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +56,13 @@ class Filter:
     below: float = 1.01
     everything: bool = False
 
-    def takes(self, ref: PageRef, reading: FieldReading) -> bool:
-        """Whether a reading is asked for."""
+    def takes(self, file: str, reading: FieldReading) -> bool:
+        """Whether a reading of a file is asked for."""
         return (
             (self.everything or reading.review)
             and reading.confidence < self.below
             and self.field.casefold() in reading.name.casefold()
-            and self.file.casefold() in ref.path.casefold()
+            and self.file.casefold() in file.casefold()
             and self.reason.casefold() in reading.reason.casefold()
         )
 
@@ -112,6 +112,8 @@ class ReviewDesk:
     job : Path
     config : Config, optional
         How pages are decoded.
+    names : mapping of str to str, optional
+        Names to show of files, by those under which they lie.
 
     Raises
     ------
@@ -121,8 +123,9 @@ class ReviewDesk:
         If it cannot be written.
     """
 
-    def __init__(self, job: Path, config: Config | None = None) -> None:
+    def __init__(self, job: Path, config: Config | None = None, names: Mapping[str, str] | None = None) -> None:
         self.job = job
+        self._names = names or {}
         self.corrections = Corrections(job)  # brings an older job up to date as well
         self._config = config or load_config()
         self._lock = threading.Lock()
@@ -135,6 +138,10 @@ class ReviewDesk:
     def close(self) -> None:
         """Close the job."""
         self.corrections.close()
+
+    def name_of(self, ref: PageRef) -> str:
+        """A page's file as people know it."""
+        return self._names.get(Path(ref.path).name, ref.path)
 
     # -------------------------------------------------------------------------------------------- what there is
 
@@ -181,7 +188,7 @@ class ReviewDesk:
                 key = ReadingKey(page.ref.sha256, page.ref.page_index, reading.name)
                 statement = said.get(key)
                 open_ = statement is None or statement.state == DOUBT
-                if not open_ or key in others or key in have or not asked.takes(page.ref, reading):
+                if not open_ or key in others or key in have or not asked.takes(self.name_of(page.ref), reading):
                     continue
                 turn = turn_of(page) if turn < 0 else turn
                 found.append(Doubtful(key, page.ref, reading, statement.revision if statement else 0, turn))

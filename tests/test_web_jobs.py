@@ -121,6 +121,7 @@ def test_an_archive_never_writes_where_it_wants(client: TestClient, tmp_path: Pa
         ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "nothing in it"),
         ("a.txt", b"hello", "nothing in it"),
     ],
+    ids=("bomb", "many", "large", "damaged", "nested", "svg", "text"),
 )
 def test_what_is_no_batch_of_scans_is_refused(client: TestClient, name: str, data: bytes, words: str) -> None:
     root = client.app.state.jobs._root  # type: ignore[attr-defined]
@@ -164,3 +165,18 @@ def test_forms_are_read_as_forms() -> None:
         assert ended(client, key)["failed"] == 0
         [row] = csv.DictReader(client.get(f"/api/jobs/{key}/results.csv").text.splitlines())
         assert row["form"] == form.templates[0].form.name and row["file"] == "clinic.jpg"
+
+
+def test_an_uploaded_job_is_reviewed_and_downloaded_with_corrections(client: TestClient) -> None:
+    key = send(client, ("my/cheque.jpg", CHEQUE.read_bytes())).json()["id"]
+    ended(client, key)
+    ask = {"who": "Ann", "count": 9, "filter": {"everything": True, "file": "MY/cheque"}}
+    items = client.post(f"/api/review/next?job={key}", json=ask).json()["items"]
+    assert {item["file"] for item in items} == {"my/cheque.jpg"} and all(item["crop"] for item in items)
+    chosen = next(item for item in items if item["text"] == "28450")
+    said = {"who": "Ann", "reading": chosen["reading"], "text": "28451", "seen": chosen["seen"], "count": 0}
+    assert client.post(f"/api/review/settle?job={key}", json=said).status_code == 200
+    rows = list(csv.DictReader(client.get(f"/api/jobs/{key}/results.csv").text.splitlines()))
+    assert [(r["text"], r["raw"], r["file"]) for r in rows if r["reason"]] == [("28451", "28450", "my/cheque.jpg")]
+    assert f"?job={key}" in client.get(f"/review?job={key}").text
+    assert client.get("/review?job=none").status_code == 404 == client.get("/review").status_code

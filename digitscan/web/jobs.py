@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, Literal
+from typing import IO, BinaryIO, Literal, TypeVar
 
 import cv2
 
@@ -31,8 +31,10 @@ from digitscan.export.writers import WriterOptions, open_writer
 from digitscan.ingest.discover import SUFFIXES
 from digitscan.ingest.pages import load_page
 from digitscan.reader import Reader
+from digitscan.review import ReviewDesk
 from digitscan.web.settings import WebSettings
 
+Outcome = TypeVar("Outcome", PageResult, PageFailure, PageOutcome)
 State = Literal["waiting", "reading", "done", "failed"]
 _PIECE = 1 << 20
 _MOST_TIMES_LARGER = 300
@@ -57,13 +59,21 @@ class WebJob:
     error: str = ""
     started: float = field(default_factory=time.time)
     ended: float = 0.0
+    desk: ReviewDesk | None = None
+    """Open for review, from the first time that somebody asks."""
 
     @property
     def journal(self) -> Path:
         """Its job file."""
         return self.folder / "upload.job"
 
-    def shown(self, outcome: PageOutcome) -> PageOutcome:
+    def remove(self) -> None:
+        """Delete all that it keeps."""
+        if self.desk is not None:
+            self.desk.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def shown(self, outcome: Outcome) -> Outcome:
         """A page under the name that its visitor gave it."""
         stored = Path(outcome.ref.path).name
         return replace(outcome, ref=replace(outcome.ref, path=self.names.get(stored, stored)))
@@ -106,6 +116,9 @@ class WebJobs:
         self._closed = True
         self._waiting.put(None)
         self._thread.join(timeout=10)
+        for job in self._jobs.values():
+            if job.desk is not None:
+                job.desk.close()
 
     def get(self, key: str) -> WebJob | None:
         """A job by its id."""
@@ -126,14 +139,24 @@ class WebJobs:
             if job is None or job.state == "reading":
                 return False
             del self._jobs[key]
-        shutil.rmtree(job.folder, ignore_errors=True)
+        job.remove()
         return True
 
     def _forget(self) -> None:
         for key, job in list(self._jobs.items()):
             if job.ended and time.time() - job.ended > self._settings.keep_jobs_s:
                 del self._jobs[key]
-                shutil.rmtree(job.folder, ignore_errors=True)
+                job.remove()
+
+    def desk(self, key: str) -> ReviewDesk | None:
+        """A job that was read, open for review; None where there is none."""
+        job = self.get(key)
+        if job is None or not job.ended or not job.journal.is_file():
+            return None
+        with self._lock:
+            if job.desk is None:
+                job.desk = ReviewDesk(job.journal, self._config, job.names)
+            return job.desk
 
     def add(self, files: Sequence[tuple[str, BinaryIO]], form: str = "") -> WebJob:
         """Take files, or archives of files, and put them in line.
@@ -237,7 +260,9 @@ class WebJobs:
                 if not isinstance(outcome, PageResult):
                     return b""
                 image = load_page(outcome.ref, self._config.ingest).image
-                return bytes(cv2.imencode(".jpg", draw(image, outcome), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+                return bytes(
+                    cv2.imencode(".jpg", draw(image, job.shown(outcome)), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+                )
         return b""
 
 

@@ -157,7 +157,7 @@ def _item(desk: ReviewDesk, one: Doubtful) -> ItemOut:
     reading = one.reading
     return ItemOut(
         reading=_key(one.key),
-        file=clean(one.ref.path),
+        file=clean(desk.name_of(one.ref)),
         page=one.ref.page_number,
         text=reading.text,
         written=reading.written,
@@ -185,8 +185,11 @@ def _stale(now: Statement | None) -> JSONResponse:
     return problem(409, "somebody else was faster", told)
 
 
-def _desk(request: Request) -> ReviewDesk:
-    desk: ReviewDesk | None = request.app.state.desk
+def _desk(request: Request, job: Annotated[str, Query(max_length=64)] = "") -> ReviewDesk:
+    """The job that the server was started with, or an uploaded one by its id."""
+    desk: ReviewDesk | None = request.app.state.jobs.desk(job) if job else request.app.state.desk
+    if desk is None and job:
+        raise HTTPException(404, "this job is not here, or no more, or not read yet")
     if desk is None:
         raise HTTPException(404, "no job is open: start the server with one, digitscan serve results.job")
     return desk
@@ -200,14 +203,17 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
     router = APIRouter()
 
     @router.get("/review", response_class=HTMLResponse, include_in_schema=False)
-    async def page(request: Request, desk: DeskDep) -> Response:
+    async def page(request: Request, desk: DeskDep, job: str = "") -> Response:
         progress = await asyncio.to_thread(_progress, desk)
-        values = {"version": __version__, "job": desk.job.name, "progress": progress}
+        results = f"/api/jobs/{job}/results.csv" if job else "/api/review/results.csv"
+        values = {"version": __version__, "job": desk.job.name, "progress": progress, "results": results,
+                  "query": f"?job={job}" if job else ""}  # fmt: skip
         return templates.TemplateResponse(request, "review.html", values)
 
     @router.get("/review/digits", response_class=HTMLResponse, include_in_schema=False)
-    async def mosaic_page(request: Request, desk: DeskDep) -> Response:
-        return templates.TemplateResponse(request, "digits.html", {"version": __version__, "job": desk.job.name})
+    async def mosaic_page(request: Request, desk: DeskDep, job: str = "") -> Response:
+        values = {"version": __version__, "job": desk.job.name, "query": f"?job={job}" if job else ""}
+        return templates.TemplateResponse(request, "digits.html", values)
 
     @router.post("/api/review/next", summary="The most doubtful readings that nobody else looks at")
     async def following(desk: DeskDep, asked: NextIn) -> NextOut:
@@ -245,7 +251,7 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
             shown = [
                 DigitSeenOut(
                     reading=_key(one.key),
-                    file=clean(one.ref.path),
+                    file=clean(desk.name_of(one.ref)),
                     page=one.ref.page_number,
                     confidence=round(one.confidence, 4),
                     picture=_url(desk.digit_crop(one)),

@@ -18,8 +18,12 @@ export function whoIsThis() {
   return who;
 }
 
+// A page that is open for an uploaded job asks about that one.
+const JOB = new URLSearchParams(location.search).get("job");
+
 export async function ask(path, body) {
-  const response = await fetch(path, body === undefined ? {} : {
+  const address = JOB ? `${path}${path.includes("?") ? "&" : "?"}job=${encodeURIComponent(JOB)}` : path;
+  const response = await fetch(address, body === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), keepalive: true,
   });
   if (response.ok) return response.json();

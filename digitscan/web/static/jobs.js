@@ -41,7 +41,9 @@ function card(job) {
         $("status").textContent = error.message;
       }
     });
-    tools.append(look, forget);
+    const review = make("a", "button", "Review");
+    review.href = `/review?job=${job.id}`;
+    tools.append(look, review, forget);
     box.append(make("b", "", `${job.files} file${job.files === 1 ? "" : "s"}${job.form ? `, ${job.form}` : ""}`), bar, line, tools);
     shown.set(job.id, box);
     $("jobs").querySelector("p.quiet")?.remove();

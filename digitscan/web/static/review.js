@@ -112,10 +112,11 @@ async function save(record, text, state) {
     if (known >= 0) settled.splice(known, 1);
     $("status").textContent = `Not saved: ${error.message}`;
     if (error.status !== 409) queue.splice(place, 0, item); // somebody else's word stands
-    if (!queue.length) await fill();
     show();
   } finally {
     sending -= 1;
+    // Answers may overtake each other: only when none is on its way is it known that nothing is left.
+    if (!queue.length && !sending) await fill();
   }
 }
 
