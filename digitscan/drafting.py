@@ -74,6 +74,12 @@ def straightened(image: GrayImage) -> GrayImage:
     return np.asarray(cv2.bitwise_not(turned), np.uint8)
 
 
+def zones_of(image: GrayImage, dpi: float | None) -> tuple[list[DraftZone], float]:
+    """The zones of a blank, and the resolution that was taken: as if it were A4 where none is known."""
+    resolution = dpi or max(image.shape) / 297.0 * MM_PER_INCH
+    return draft_zones(print_mask(image), resolution), resolution
+
+
 def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> list[DraftZone]:
     """Draft the template of a form, and write it with a picture of its zones.
 
@@ -106,8 +112,8 @@ def draft_form(sources: Sequence[Path], out: Path, dpi: float | None = None) -> 
         pages = [RasterPage(filled[0].ref, image, filled[0].dpi)]
         blank = out.with_suffix(".blank.png")
     known = dpi or pages[0].dpi
-    resolution = known or max(pages[0].image.shape) / 297.0 * MM_PER_INCH  # as if it were A4
-    zones = [draft_zones(print_mask(page.image), resolution) for page in pages]
+    drafts = [zones_of(page.image, known) for page in pages]
+    zones, resolution = [found for found, _ in drafts], drafts[0][1]
     if not any(zones):
         raise UsageError(
             f"{sources[0]}: no box, comb, tick box, line or table was found",

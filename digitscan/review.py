@@ -5,6 +5,7 @@ Nothing here knows the web: the server is a skin over `ReviewDesk`, and so may b
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -341,41 +342,42 @@ def _png(part: GrayImage | None, height: int, widest: int) -> bytes:
     return bytes(cv2.imencode(".png", cv2.resize(part, size, interpolation=how))[1].tobytes())
 
 
+def _settled(file: JobFile) -> Iterator[tuple[PageResult, FieldReading, Statement]]:
+    """Readings as they were read, with what people said of them; doubts are left out."""
+    said = file.said()
+    for page in file.as_read():
+        if isinstance(page, PageResult):
+            for reading in page.readings:
+                statement = said.get(ReadingKey(page.ref.sha256, page.ref.page_index, reading.name))
+                if statement is not None and statement.state != DOUBT:
+                    yield page, reading, statement
+
+
 def labelled_crops(job: Path, config: Config | None = None) -> Iterator[tuple[str, str, GrayImage]]:
     """Digits of settled readings, as training data: class, a name, and the picture (paper is white).
 
     A corrected reading gives its digits where as many were found as were meant; one that was settled as struck or
     illegible gives pieces that are no digits.
     """
-    file = JobFile(job)
-    decoded: tuple[PageRef | None, GrayImage | None] = (None, None)
     ingest = (config or load_config()).ingest
-    try:
-        said = file.said()
-        for page in file.as_read():
-            if not isinstance(page, PageResult):
+    decoded: tuple[PageRef | None, GrayImage | None] = (None, None)
+    with contextlib.closing(JobFile(job)) as file:
+        for page, reading, statement in _settled(file):
+            labels = _labels(reading, statement)
+            if not labels:
                 continue
-            for reading in page.readings:
-                statement = said.get(ReadingKey(page.ref.sha256, page.ref.page_index, reading.name))
-                labels = _labels(reading, statement)
-                if not labels:
-                    continue
-                if decoded[0] != page.ref:
-                    try:
-                        decoded = page.ref, load_page(page.ref, ingest).image
-                    except DigitscanError:
-                        decoded = page.ref, None
-                for place, (label, digit) in enumerate(zip(labels, reading.digits, strict=True)):
-                    part = _cut(decoded[1], digit.box, 2, 2, turn_of(page))
-                    if part is not None and part.size:
-                        yield label, f"{page.ref.sha256[-12:]}-{page.ref.page_number}-{reading.name}-{place}", part
-    finally:
-        file.close()
+            if decoded[0] != page.ref:
+                try:
+                    decoded = page.ref, load_page(page.ref, ingest).image
+                except DigitscanError:
+                    decoded = page.ref, None
+            for place, (label, digit) in enumerate(zip(labels, reading.digits, strict=True)):
+                part = _cut(decoded[1], digit.box, 2, 2, turn_of(page))
+                if part is not None and part.size:
+                    yield label, f"{page.ref.sha256[-12:]}-{page.ref.page_number}-{reading.name}-{place}", part
 
 
-def _labels(reading: FieldReading, said: Statement | None) -> Sequence[str]:
-    if said is None or said.state == DOUBT:
-        return ()
+def _labels(reading: FieldReading, said: Statement) -> Sequence[str]:
     if said.state in (State.STRUCK, State.ILLEGIBLE):
         return ["not-a-digit"] * len(reading.digits)
     return list(said.text) if said.state == State.VALUE and len(said.text) == len(reading.digits) else ()
@@ -390,18 +392,9 @@ def agreement(job: Path) -> list[tuple[float, float, int, int]]:
     Well calibrated readings agree as often as their confidence says, as long as people look at all of a band.
     """
     counts = [[0, 0] for _ in _BANDS[1:]]
-    file = JobFile(job)
-    try:
-        said = file.said()
-        for page in file.as_read():
-            if not isinstance(page, PageResult):
-                continue
-            for reading in page.readings:
-                statement = said.get(ReadingKey(page.ref.sha256, page.ref.page_index, reading.name))
-                if statement is not None and statement.state != DOUBT:
-                    band = min(int(np.searchsorted(_BANDS, reading.confidence, "right")), len(counts)) - 1
-                    counts[band][0] += 1
-                    counts[band][1] += statement.text == reading.text and statement.state == reading.state
-    finally:
-        file.close()
+    with contextlib.closing(JobFile(job)) as file:
+        for _, reading, statement in _settled(file):
+            band = min(int(np.searchsorted(_BANDS, reading.confidence, "right")), len(counts)) - 1
+            counts[band][0] += 1
+            counts[band][1] += statement.text == reading.text and statement.state == reading.state
     return [(_BANDS[k], _BANDS[k + 1], settled, agreed) for k, (settled, agreed) in enumerate(counts)]

@@ -332,7 +332,7 @@ def test_axe_finds_no_serious_fault(address: str) -> None:
         # axe is put into the page by the test, past the page's own policy.
         context = browser.new_context(bypass_csp=True)
         for scheme in ("light", "dark"):
-            for path in ("", "review", "review/digits?digit=2", "jobs"):
+            for path in ("", "review", "review/digits?digit=2", "jobs", "forms"):
                 page = context.new_page()
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 page.goto(address + path)

@@ -37,12 +37,13 @@ _SQUARE = 1.6
 
 @dataclass(frozen=True, slots=True)
 class DraftZone:
-    """A zone that was found; `box` in pixels, `rows` and `columns` of its cells."""
+    """A zone that was found; `box` in pixels, `rows` and `columns` of its cells; `name` where somebody gave one."""
 
     kind: Kind
     box: Box
     rows: int = 1
     columns: int = 1
+    name: str = ""
 
 
 def _holes(pixels: Pixels, per_mm: float) -> list[Box]:
@@ -236,7 +237,8 @@ def draft_toml(
             word = {"mark": "tick", "grid": "table"}.get(zone.kind, "field")
             counts[word] = counts.get(word, 0) + 1
             box = ", ".join(f"{v / per_unit:.1f}" for v in zone.box)
-            lines += ["", "[[grid]]" if zone.kind == "grid" else "[[field]]", f'name = "{word}{counts[word]}"']
+            called = zone.name or f"{word}{counts[word]}"
+            lines += ["", "[[grid]]" if zone.kind == "grid" else "[[field]]", f'name = "{called}"']
             if len(pages) > 1:
                 lines.append(f"page = {number}")
             if zone.kind == "grid":

@@ -23,6 +23,7 @@ from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.version import __version__
 from digitscan.recognition.architectures import architecture
 from digitscan.review import ReviewDesk
+from digitscan.web.form_routes import form_routes
 from digitscan.web.job_routes import job_routes
 from digitscan.web.jobs import WebJobs
 from digitscan.web.review import review_routes
@@ -112,6 +113,7 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
     _add_api(app)
     app.include_router(review_routes(templates))
     app.include_router(job_routes(templates, settings))
+    app.include_router(form_routes(templates))
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     return app
 

@@ -210,20 +210,24 @@ class Work:
         finally:
             path.unlink(missing_ok=True)
 
-    def decode(self, data: bytes) -> GrayImage:
-        """A picture from bytes, by the same code that reads files.
+    def first_page(self, data: bytes) -> RasterPage:
+        """The first page of a file from its bytes, by the same code that reads files.
 
         Raises
         ------
         IngestError
-            If it is no picture, damaged or too large.
+            If it is no picture or PDF, damaged or too large.
         """
         with self._on_disk(data) as path:
             try:
                 ref = next(iter(list_pages(str(path), self.config.ingest)))
-                return load_page(ref, self.config.ingest).image
             except StopIteration:
                 raise IngestError("has no pages", remedy="send a picture") from None
+            return load_page(ref, self.config.ingest)
+
+    def decode(self, data: bytes) -> GrayImage:
+        """A picture from bytes; see `first_page`."""
+        return self.first_page(data).image
 
     def read_drawing(self, data: bytes, models: Sequence[str]) -> DrawingOut:
         """Read a drawing; other models say what they take each digit for."""
