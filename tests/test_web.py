@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
 
 from digitscan import Reader
 from digitscan.batch.journal import Journal
@@ -241,6 +242,20 @@ def test_behind_a_proxy_it_answers_to_the_name_it_was_given() -> None:
         assert client.post("/api/draw", content=_png(np.full((60, 60), 255, np.uint8)), headers=own).status_code == 200
         assert client.post("/api/draw", content=b"x", headers=other).status_code == 403
         assert client.get("/healthz", headers={"Host": "evil.example.org"}).status_code == 421
+
+
+def test_examples_of_the_api_are_true_to_their_schemas(client: TestClient) -> None:
+    from digitscan.web import form_routes, job_routes, review, schemas
+
+    shown = [
+        schema for module in (form_routes, job_routes, review, schemas) for schema in vars(module).values()
+        if isinstance(schema, type) and issubclass(schema, BaseModel) and (schema.model_config.get("json_schema_extra"))
+    ]  # fmt: skip
+    assert len(shown) >= 6
+    for schema in shown:
+        for example in schema.model_config["json_schema_extra"]["examples"]:  # type: ignore[index,call-overload,union-attr]
+            schema.model_validate(example)
+    assert '"examples"' in client.get("/openapi.json").text
 
 
 # ------------------------------------------------------------------------------------------ a real browser

@@ -11,7 +11,7 @@ import cv2
 from fastapi import APIRouter, File, HTTPException, Request, UploadFile
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from fastapi.templating import Jinja2Templates
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from digitscan.core.template import Template
 from digitscan.core.types import Box, RasterPage
@@ -50,6 +50,22 @@ class DraftOut(BaseModel):
 
 class TemplateIn(BaseModel):
     """What a template is made of."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "delivery",
+                    "blank": "delivery.png",
+                    "width": 1654,
+                    "height": 2339,
+                    "dpi": 200,
+                    "known_dpi": True,
+                    "zones": [{"name": "total", "kind": "boxes", "box": [1200, 2000, 300, 60], "columns": 6}],
+                }
+            ]
+        }
+    )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
     blank: Annotated[str, Field(pattern=r"^[A-Za-z0-9_. -]{1,120}$")]

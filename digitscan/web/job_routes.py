@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO, Literal
 from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from fastapi.templating import Jinja2Templates
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.background import BackgroundTask
 
 from digitscan.core.types import PageFailure
@@ -29,6 +29,17 @@ _KINDS = {
 
 class JobOut(BaseModel):
     """Where a job stands."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "5f0c" * 8, "state": "reading", "files": 40, "found": 40, "done": 12, "failed": 0,
+                    "readings": 310, "review": 21, "form": "", "error": "", "started": 1760000000.0, "ended": 0.0,
+                }
+            ]
+        }
+    )  # fmt: skip
 
     id: str
     state: Literal["waiting", "reading", "done", "failed"]

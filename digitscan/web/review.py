@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from fastapi.templating import Jinja2Templates
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from digitscan.batch.corrections import StaleError
 from digitscan.batch.journal import JobFile
@@ -61,6 +61,10 @@ class FilterIn(BaseModel):
 class NextIn(BaseModel):
     """Asks for more to look at; `have` are those that are there already."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"who": "Ann", "count": 8, "filter": {"field": "total"}}]}
+    )
+
     who: Who
     count: Annotated[int, Field(ge=0, le=40)] = _FIRST
     have: Annotated[list[KeyIn], Field(max_length=80)] = []
@@ -69,6 +73,21 @@ class NextIn(BaseModel):
 
 class SettleIn(NextIn):
     """What stands on paper, and the next ones, please."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "who": "Ann",
+                    "reading": {"sha256": "9f2c" * 16, "page": 0, "field": "total"},
+                    "text": "28450",
+                    "state": "value",
+                    "seen": 0,
+                    "count": 1,
+                }
+            ]
+        }
+    )
 
     count: Annotated[int, Field(ge=0, le=40)] = 1
     reading: KeyIn

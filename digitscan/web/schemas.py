@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Problem(BaseModel):
@@ -41,6 +41,10 @@ class NumberOut(BaseModel):
 class DrawingOut(BaseModel):
     """Everything that was read in a drawing."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "digitnet-1", "milliseconds": 21.4, "numbers": []}]}
+    )
+
     model: str
     milliseconds: float
     numbers: list[NumberOut]
@@ -58,6 +62,17 @@ class PredictionOut(BaseModel):
 
 class PredictionsOut(BaseModel):
     """All pictures of one request, in their order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "digitnet-1",
+                    "predictions": [{"file": "eight.png", "digit": "8", "confidence": 0.99, "bars": [0.0, 0.0, 0.99]}],
+                }
+            ]
+        }
+    )
 
     model: str
     predictions: list[PredictionOut]
