@@ -464,3 +464,23 @@ def test_odd_digits_are_clicked_away(browser, job: Path) -> None:  # type: ignor
     assert complaints == []
     page.close()
     served.kill()
+
+
+def test_two_people_see_different_readings(browser, job: Path) -> None:  # type: ignore[no-untyped-def]
+    served = Served(job)
+    seen = []
+    for name in ("Ann", "Ben"):
+        context = browser.new_context()
+        context.add_init_script(f"localStorage.setItem('digitscan-who', '{name}')")
+        page = context.new_page()
+        page.goto(f"{served.address}/review")
+        if name == "Ann":
+            page.locator("#why", has_text="sure").wait_for(timeout=30_000)
+            seen.append(page.locator("#where").inner_text())
+            page.keyboard.press("Enter")
+            page.locator("#settled", has_text="1").wait_for(timeout=30_000)
+        else:  # Ann was given all six at once: they are hers for three minutes
+            page.get_by_text("others have the rest").wait_for(timeout=30_000)
+        context.close()
+    assert len(seen) == 1 and [r["reason"] for r in rows(job) if "Ann" in r["reason"]] == ["confirmed by Ann"]
+    served.kill()

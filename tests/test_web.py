@@ -360,3 +360,26 @@ def test_axe_finds_no_serious_fault(address: str) -> None:
                 assert serious == [], f"{path} in {scheme}: {serious}"
                 page.close()
         browser.close()
+
+
+def test_every_sample_can_be_uploaded(address: str) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    pages = {"survey-form.png": 1, "survey-form-upside-down.jpg": 1, "table-printed.png": 1, "photo.jpg": 1,
+             "register.pdf": 3, "register.tif": 2}  # fmt: skip
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        page = browser.new_page()
+        page.goto(address)
+        for name, count in pages.items():
+            with page.expect_response(lambda r: r.url.endswith("/api/process"), timeout=60_000) as answered:
+                page.set_input_files("#file", str(SAMPLES / name))
+            result = answered.value.json()
+            page.wait_for_function(f"document.querySelectorAll('#pages .page img').length === {count}", timeout=30_000)
+            texts = [r["text"] for p in result["pages"] for r in p["result"]["readings"] if r["text"]]
+            shown = page.locator("#pages td.text").all_inner_texts()
+            assert len(texts) > 3 and [t for t in shown if t.isdigit()] == texts, name
+        browser.close()

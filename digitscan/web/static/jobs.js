@@ -80,7 +80,7 @@ async function lookAt(id) {
       cell.scope = "col";
       head.append(cell);
     }
-    const picture = (number) => { $("picture").src = `/api/jobs/${id}/pages/${number}/picture.jpg`; };
+    const picture = (number) => { $("picture").src = $("large").href = `/api/jobs/${id}/pages/${number}/picture.jpg`; };
     for (const page of pages) {
       const row = table.insertRow();
       const button = make("button", "", `${page.file}, ${page.page}`);

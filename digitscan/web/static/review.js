@@ -21,6 +21,8 @@ function showProgress(p) {
   $("ring-done").setAttribute("stroke-dasharray", `${100 * share} 100`);
   $("ring-text").textContent = `${Math.floor(100 * share)} %`;
   $("ring").setAttribute("aria-label", `${p.settled} of ${p.marked} settled`);
+  $("none").textContent = p.settled < p.marked
+    ? "Nothing more for you just now: others have the rest, or it is filtered out." : "Nothing is left to look at.";
   $("settled").textContent = p.settled;
   $("marked").textContent = p.marked;
   $("readings").textContent = p.readings;
