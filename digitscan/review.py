@@ -45,6 +45,8 @@ class Filter:
         A part of the path.
     reason : str
         A part of the reason.
+    page : int
+        Number of the page in its file, 1 for the first; 0 for any.
     below : float
         Confidence must be less.
     everything : bool
@@ -54,13 +56,15 @@ class Filter:
     field: str = ""
     file: str = ""
     reason: str = ""
+    page: int = 0
     below: float = 1.01
     everything: bool = False
 
-    def takes(self, file: str, reading: FieldReading) -> bool:
-        """Whether a reading of a file is asked for."""
+    def takes(self, file: str, page: int, reading: FieldReading) -> bool:
+        """Whether a reading of a file's page is asked for."""
         return (
-            (self.everything or reading.review)
+            self.page in (0, page)
+            and (self.everything or reading.review)
             and reading.confidence < self.below
             and self.field.casefold() in reading.name.casefold()
             and self.file.casefold() in file.casefold()
@@ -189,7 +193,12 @@ class ReviewDesk:
                 key = ReadingKey(page.ref.sha256, page.ref.page_index, reading.name)
                 statement = said.get(key)
                 open_ = statement is None or statement.state == DOUBT
-                if not open_ or key in others or key in have or not asked.takes(self.name_of(page.ref), reading):
+                if (
+                    not open_
+                    or key in others
+                    or key in have
+                    or not asked.takes(self.name_of(page.ref), page.ref.page_number, reading)
+                ):
                     continue
                 turn = turn_of(page) if turn < 0 else turn
                 found.append(Doubtful(key, page.ref, reading, statement.revision if statement else 0, turn))

@@ -186,6 +186,7 @@ def test_filters(desk: ReviewDesk) -> None:
     assert names(Filter(file="P1")) == ["p1.s1", "p1.s2"]
     assert names(Filter(reason="odd 2", below=0.45)) == ["p2.s1"]
     assert len(names(Filter(everything=True))) == 12
+    assert len(names(Filter(page=1))) == 6 and names(Filter(page=2)) == []
 
 
 def test_what_is_settled_is_gone_until_it_is_taken_back(desk: ReviewDesk, job: Path) -> None:

@@ -244,6 +244,15 @@ def test_behind_a_proxy_it_answers_to_the_name_it_was_given() -> None:
         assert client.get("/healthz", headers={"Host": "evil.example.org"}).status_code == 421
 
 
+def test_a_page_that_takes_too_long_is_given_up() -> None:
+    with TestClient(create_app(WebSettings(page_timeout_s=0.001)), base_url="http://localhost:8000") as client:
+        sample = (SAMPLES / "cheque.jpg").read_bytes()
+        answer = client.post("/api/process", files={"file": ("cheque.jpg", sample)})
+        (page,) = answer.json()["pages"]
+        assert page["result"]["status"] == "failed" and "took more than" in page["result"]["error"]["message"]
+        assert client.get("/healthz").status_code == 200
+
+
 def test_examples_of_the_api_are_true_to_their_schemas(client: TestClient) -> None:
     from digitscan.web import form_routes, job_routes, review, schemas
 

@@ -50,12 +50,13 @@ class FilterIn(BaseModel):
     field: Annotated[str, Field(max_length=200)] = ""
     file: Annotated[str, Field(max_length=400)] = ""
     reason: Annotated[str, Field(max_length=200)] = ""
+    page: Annotated[int, Field(ge=0, lt=2**31)] = 0
     below: Annotated[float, Field(ge=0, le=1.01)] = 1.01
     everything: bool = False
 
     def filter(self) -> Filter:
         """As the desk takes it."""
-        return Filter(self.field, self.file, self.reason, self.below, self.everything)
+        return Filter(self.field, self.file, self.reason, self.page, self.below, self.everything)
 
 
 class NextIn(BaseModel):

@@ -25,6 +25,8 @@ class WebSettings:
         Pages read of one upload.
     max_pixels : int
         Largest page.
+    page_timeout_s : float
+        Seconds that a page of an upload may take.
     at_once : int
         Requests that are read at the same time; more wait, and are refused when too many wait.
     waiting : int
@@ -57,6 +59,7 @@ class WebSettings:
     max_bytes: int = 30_000_000
     max_pages: int = 20
     max_pixels: int = 60_000_000
+    page_timeout_s: float = 60.0
     at_once: int = 2
     waiting: int = 32
     keep_s: float = 900.0

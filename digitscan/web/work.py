@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from digitscan.batch.crew import Crew
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, IngestError, UsageError
 from digitscan.core.types import Crops, GrayImage, Layout, PageRef, PageResult, Posteriors, RasterPage
@@ -167,8 +168,11 @@ class Work:
         base = config or load_config()
         ingest = base.ingest.model_copy(update={"max_pixels": settings.max_pixels})
         self.settings = settings
-        self.config = base.model_copy(update={"ingest": ingest})
-        self.reader = Reader(self.config, jobs=1, forms=settings.templates)
+        batch = base.batch.model_copy(update={"page_timeout_s": settings.page_timeout_s})
+        self.config = base.model_copy(update={"ingest": ingest, "batch": batch})
+        # Uploads are read in a process of their own: a file that hangs or crashes it costs itself alone.
+        self.crew = Crew(1)
+        self.reader = Reader(self.config, jobs=1, forms=settings.templates, crew=self.crew)
         self.plain = self.reader if not settings.templates else Reader(self.config, jobs=1)
         self.batcher = Batcher(self.reader.classifier, settings.together)
         self.uploads = Uploads(settings)
@@ -180,6 +184,7 @@ class Work:
     def close(self) -> None:
         """Let go of everything."""
         self.batcher.close()
+        self.crew.close()
         self.uploads.close()
 
     def classifier(self, model: str) -> Classifier:

@@ -11,7 +11,7 @@ const filter = () => {
   const form = new FormData($("filters"));
   const below = Number(form.get("below"));
   return {
-    field: form.get("field"), file: form.get("file"), reason: form.get("reason"),
+    field: form.get("field"), file: form.get("file"), reason: form.get("reason"), page: Number(form.get("page")) || 0,
     below: form.get("below") ? below : 1.01, everything: form.get("everything") !== null,
   };
 };
