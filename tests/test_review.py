@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -361,6 +362,20 @@ class Served:
 
 
 @pytest.fixture
+def serve() -> Iterator[Callable[[Path], Served]]:
+    """Starts servers, and ends them whatever becomes of the test."""
+    started: list[Served] = []
+
+    def start(job: Path) -> Served:
+        started.append(Served(job))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.kill()
+
+
+@pytest.fixture
 def browser():  # type: ignore[no-untyped-def]
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -373,7 +388,7 @@ def browser():  # type: ignore[no-untyped-def]
         browser.close()
 
 
-def test_fifty_readings_by_keyboard_with_the_server_killed_in_between(browser, tmp_path, run_info) -> None:  # type: ignore[no-untyped-def]
+def test_fifty_readings_by_keyboard_with_the_server_killed_in_between(browser, serve, tmp_path, run_info) -> None:  # type: ignore[no-untyped-def]
     job = tmp_path / "fifty.job"
     with Journal(job, run_info) as journal:
         for page in range(10):
@@ -387,7 +402,7 @@ def test_fifty_readings_by_keyboard_with_the_server_killed_in_between(browser, t
             cv2.imwrite(str(source), image)
             ref = PageRef(str(source), 0, f"{page:064x}")
             journal.add(PageResult(ref, 500, 620, 300.0, 0.0, Quality(0.7, 30.0), tuple(readings)))
-    served = Served(job)
+    served = serve(job)
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
@@ -444,11 +459,10 @@ def test_fifty_readings_by_keyboard_with_the_server_killed_in_between(browser, t
     )
     assert all(r["review"] == "false" and "by reviewer-" in r["reason"] for r in found.values())
     page.close()
-    served.kill()
 
 
-def test_odd_digits_are_clicked_away(browser, job: Path) -> None:  # type: ignore[no-untyped-def]
-    served = Served(job)
+def test_odd_digits_are_clicked_away(browser, serve, job: Path) -> None:  # type: ignore[no-untyped-def]
+    served = serve(job)
     page = browser.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
@@ -464,11 +478,10 @@ def test_odd_digits_are_clicked_away(browser, job: Path) -> None:  # type: ignor
     page.locator("#marked", has_text="7").wait_for(timeout=30_000)
     assert complaints == []
     page.close()
-    served.kill()
 
 
-def test_two_people_see_different_readings(browser, job: Path) -> None:  # type: ignore[no-untyped-def]
-    served = Served(job)
+def test_two_people_see_different_readings(browser, serve, job: Path) -> None:  # type: ignore[no-untyped-def]
+    served = serve(job)
     seen = []
     for name in ("Ann", "Ben"):
         context = browser.new_context()
@@ -484,4 +497,3 @@ def test_two_people_see_different_readings(browser, job: Path) -> None:  # type:
             page.get_by_text("others have the rest").wait_for(timeout=30_000)
         context.close()
     assert len(seen) == 1 and [r["reason"] for r in rows(job) if "Ann" in r["reason"]] == ["confirmed by Ann"]
-    served.kill()
