@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import time
@@ -108,6 +109,35 @@ def test_an_archive_never_writes_where_it_wants(client: TestClient, tmp_path: Pa
     stored = sorted(path.name for path in folder.iterdir() if path.suffix == ".jpg")
     assert stored == ["000001.jpg", "000002.jpg", "000003.jpg"]
     assert not Path("/tmp/evil.jpg").exists() and not Path("/etc/evil.jpg").exists()
+
+
+def corrupt(method: int) -> bytes:
+    """An archive whose directory is whole and whose packed bytes are not."""
+    data = bytearray(archive(("a.png", bytes(range(256)) * 40), method=method))
+    start = 30 + len("a.png") + 12
+    data[start : start + 12] = b"\xff" * 12
+    return bytes(data)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_corrupt_packing_is_told_as_damage(client: TestClient, method: int) -> None:
+    answer = send(client, ("a.zip", corrupt(method)))
+    assert answer.status_code == 400 and "damaged" in answer.json()["title"], answer.text
+
+
+def test_a_full_disk_is_not_called_damage(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def full(path: Path, mode: str = "r", *given: object, **more: object) -> object:
+        if "a" in mode and path.suffix == ".png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, mode, *given, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", full)
+    for name, data in (("a.png", CHEQUE.read_bytes()), ("a.zip", archive(("a.png", b"x")))):
+        answer = send(client, (name, data))
+        assert answer.status_code == 507 and "disk is full" in answer.json()["title"]
+    assert client.get("/api/jobs").json() == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from digitscan.core.config import Config
-from digitscan.core.errors import DigitscanError, UsageError
+from digitscan.core.errors import DigitscanError, OutputError, UsageError
 from digitscan.core.version import __version__
 from digitscan.recognition.architectures import architecture
 from digitscan.review import ReviewDesk
@@ -139,7 +139,7 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(DigitscanError)
     async def own_error(_: Request, error: DigitscanError) -> Response:
-        status = 400 if isinstance(error, UsageError) else 422
+        status = 400 if isinstance(error, UsageError) else 507 if isinstance(error, OutputError) else 422
         return problem(status, error.message, error.remedy)
 
     @app.exception_handler(BodyTooLarge)

@@ -5,6 +5,9 @@ Nothing that a visitor names becomes a path: files lie under numbers, and their 
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import lzma
 import queue
 import re
 import secrets
@@ -12,6 +15,7 @@ import shutil
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -22,7 +26,7 @@ import cv2
 from digitscan.batch.crew import Crew
 from digitscan.batch.journal import JobFile, Journal
 from digitscan.core.config import Config
-from digitscan.core.errors import DigitscanError, UsageError
+from digitscan.core.errors import DigitscanError, OutputError, UsageError
 from digitscan.core.template import Template, load_template
 from digitscan.core.types import PageFailure, PageOutcome, PageResult
 from digitscan.export.annotate import draw
@@ -285,22 +289,23 @@ class _Unpacked:
             raise UsageError("nothing in it can be read", remedy="send images, PDFs, or a ZIP archive of them")
 
     def _archive(self, stream: BinaryIO) -> None:
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                for entry in archive.infolist():
-                    name = PurePosixPath(entry.filename.replace("\\", "/"))
-                    if entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts:
-                        continue
-                    if name.suffix.lower() not in SUFFIXES:
-                        continue
-                    if entry.flag_bits & 1:
-                        raise UsageError("the archive has a password", remedy="pack it without one")
-                    # What an archive says of itself may be a lie: what comes out is counted as well.
-                    most = max(entry.compress_size, 1) * _MOST_TIMES_LARGER
-                    with archive.open(entry) as source:
-                        self._store(str(name), source, most)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
-            raise UsageError(f"the archive is damaged: {error}", remedy="pack it again") from error
+        with _telling_of_damage():
+            archive = zipfile.ZipFile(stream)
+        with archive:
+            for entry in archive.infolist():
+                name = PurePosixPath(entry.filename.replace("\\", "/"))
+                if entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts:
+                    continue
+                if name.suffix.lower() not in SUFFIXES:
+                    continue
+                if entry.flag_bits & 1:
+                    raise UsageError("the archive has a password", remedy="pack it without one")
+                # What an archive says of itself may be a lie: what comes out is counted as well.
+                most = max(entry.compress_size, 1) * _MOST_TIMES_LARGER
+                with _telling_of_damage():
+                    source = archive.open(entry)
+                with source:
+                    self._store(str(name), source, most)
 
     def _store(self, name: str, source: IO[bytes], most: int) -> None:
         job, settings = self._job, self._settings
@@ -309,14 +314,47 @@ class _Unpacked:
         suffix = PurePosixPath(name).suffix.lower()
         stored = f"{len(job.names) + 1:06d}{suffix if re.fullmatch(r'[.][a-z]{2,5}', suffix) else ''}"
         taken = 0
-        with (job.folder / stored).open("wb") as target:
-            while piece := source.read(_PIECE):
-                taken += len(piece)
-                self._bytes += len(piece)
-                if taken > most or self._bytes > settings.max_job_bytes:
-                    raise UsageError(
-                        "the upload is too large, or grows too much when it is unpacked",
-                        remedy=f"send at most {settings.max_job_bytes // 1_000_000} MB of scans at once",
-                    )
-                target.write(piece)
+        for piece in _pieces(source):
+            taken += len(piece)
+            self._bytes += len(piece)
+            if taken > most or self._bytes > settings.max_job_bytes:
+                raise UsageError(
+                    "the upload is too large, or grows too much when it is unpacked",
+                    remedy=f"send at most {settings.max_job_bytes // 1_000_000} MB of scans at once",
+                )
+            self._keep(job.folder / stored, piece)
+        if not taken:
+            self._keep(job.folder / stored, b"")
         job.names[stored] = "".join(c for c in name if c.isprintable())[-200:] or stored
+
+    def _keep(self, path: Path, piece: bytes) -> None:
+        try:
+            with path.open("ab") as target:
+                target.write(piece)
+        except OSError as error:
+            full = error.errno == errno.ENOSPC
+            why = "the server's disk is full" if full else error.strerror or str(error)
+            raise OutputError(
+                f"cannot keep the upload: {why}", remedy="delete older jobs, or tell who runs it"
+            ) from error
+
+
+def _pieces(source: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        with _telling_of_damage():
+            piece = source.read(_PIECE)
+        if not piece:
+            return
+        yield piece
+
+
+@contextlib.contextmanager
+def _telling_of_damage() -> Iterator[None]:
+    """Make what the unpackers raise over broken bytes one line; each of them has errors of its own."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,  # bz2 raises the last two
+        NotImplementedError, RuntimeError,  # a way of packing that Python does not know
+    ) as error:  # fmt: skip
+        raise UsageError(f"the archive is damaged: {error}", remedy="pack it again") from error
