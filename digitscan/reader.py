@@ -137,40 +137,6 @@ class Reader:
         own = {"digest": self.config.digest()} | ({"forms": self.forms.digest} if self.forms else {})
         return RunInfo(__version__, self.classifier.info, {**settings, **own}, lines)
 
-    def stream_on_cluster(
-        self,
-        *sources: str | PathLike[str],
-        address: str = "",
-        keep_images: bool = False,
-        stdin: TextIO | None = None,
-        exclude: Collection[Path] = (),
-        on_found: Callable[[int], None] | None = None,
-        known: Callable[[PageRef], PageOutcome | None] | None = None,
-    ) -> Generator[PageRead, None, None]:
-        """As `stream`, on the nodes of a Ray cluster at `address`; empty takes one that runs, or starts one here.
-
-        Raises
-        ------
-        UsageError
-            If Ray is not installed, the cluster does not answer, or the model has no light copy.
-        """
-        from digitscan.batch.cluster import read_pages_on_cluster
-
-        if not self._workers_read:
-            raise UsageError(
-                f"model {self.classifier.card.id} has no light copy for the nodes",
-                remedy="train or import it again with TensorFlow, and leave --device at auto or cpu",
-            )
-        return read_pages_on_cluster(
-            find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude),
-            self.config,
-            self.worker_setup(),
-            address=address,
-            keep_images=keep_images,
-            on_found=on_found,
-            known=known,
-        )
-
     def stream(
         self,
         *sources: str | PathLike[str],
@@ -179,6 +145,7 @@ class Reader:
         exclude: Collection[Path] = (),
         on_found: Callable[[int], None] | None = None,
         known: Callable[[PageRef], PageOutcome | None] | None = None,
+        cluster: str | None = None,
     ) -> Generator[PageRead, None, None]:
         """Read pages lazily, in order, each with its picture if asked for.
 
@@ -195,8 +162,32 @@ class Reader:
             Called with the number of pages found so far.
         known : callable, optional
             Gives the outcome of a page that was read before, which is then not read again.
+        cluster : str, optional
+            Address of a Ray cluster whose nodes read; empty takes one that runs, or starts one here.
+
+        Raises
+        ------
+        UsageError
+            If a cluster is to read and Ray is not installed, it does not answer, or the model has no light copy.
         """
         found = find_sources([fspath(source) for source in sources], stdin=stdin, exclude=exclude)
+        if cluster is not None:
+            from digitscan.batch.cluster import read_pages_on_cluster
+
+            if not self._workers_read:
+                raise UsageError(
+                    f"model {self.classifier.card.id} has no light copy for the nodes",
+                    remedy="train or import it again with TensorFlow, and leave --device at auto or cpu",
+                )
+            return read_pages_on_cluster(
+                found,
+                self.config,
+                self.worker_setup(),
+                address=cluster,
+                keep_images=keep_images,
+                on_found=on_found,
+                known=known,
+            )
         return read_pages(
             found,
             None if self._crew is not None and self._workers_read else self.classifier,

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
+import socket
 import struct
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -16,6 +21,7 @@ from hypothesis import settings
 from digitscan.core.types import CLASS_COUNT, Crops, ModelInfo, PageRef, Posteriors, RasterPage, RunInfo
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.sources import GlyphSource, tight
+from digitscan.web.settings import WebSettings
 
 cv2.setNumThreads(1)
 # A build machine tries the same examples each time; on a developer's machine they differ from run to run.
@@ -101,3 +107,55 @@ def bank() -> GlyphBank:
     images, labels = mnist_data()
     glyphs = [g for i in images[::10] if (g := tight(i.reshape(28, 28).astype(np.uint8))) is not None]
     return GlyphBank.of([GlyphSource("mnist-train", glyphs, labels[::10].astype(np.uint8), 1.0)])
+
+
+@pytest.fixture
+def browser() -> Iterator[object]:
+    """Chromium; tests that need it are skipped only where none is installed."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_until_up(address: str) -> None:
+    """Wait for a server that is starting."""
+    import httpx2 as httpx
+
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        try:
+            httpx.get(f"{address}/healthz", timeout=1)
+            return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise TimeoutError("the server does not answer")
+
+
+@contextmanager
+def served(settings: WebSettings) -> Iterator[str]:
+    """The page, served by a thread of this process; gives its address."""
+    import uvicorn
+
+    from digitscan.web.app import create_app
+
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=settings.port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{settings.port}"
+    wait_until_up(address)
+    yield address
+    server.should_exit = True
+    thread.join(timeout=10)

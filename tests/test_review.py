@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import httpx2 as httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -30,7 +26,7 @@ from digitscan.core.types import Box, PageRef, PageResult, Quality, RunInfo, Sta
 from digitscan.review import Filter, ReviewDesk, agreement, turn_of
 from digitscan.web.app import create_app
 from digitscan.web.settings import WebSettings
-from tests.conftest import paper, put
+from tests.conftest import free_port, paper, put, wait_until_up
 from tests.test_export import FAILURE, reading
 
 TEXTS = ("271", "31", "5", "1618")
@@ -332,9 +328,7 @@ class Served:
     """`digitscan serve JOB` as a process of its own."""
 
     def __init__(self, job: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.job = job
         self.start()
 
@@ -343,14 +337,7 @@ class Served:
             [sys.executable, "-m", "digitscan", "serve", str(self.job), "--port", str(self.port)],
             stderr=subprocess.DEVNULL,
         )
-        ends = time.monotonic() + 60
-        while time.monotonic() < ends:
-            try:
-                httpx.get(f"{self.address}/healthz", timeout=1)
-                return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise TimeoutError("the server does not answer")
+        wait_until_up(self.address)
 
     @property
     def address(self) -> str:
@@ -373,19 +360,6 @@ def serve() -> Iterator[Callable[[Path], Served]]:
     yield start
     for served in started:
         served.kill()
-
-
-@pytest.fixture
-def browser():  # type: ignore[no-untyped-def]
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
 
 
 def test_fifty_readings_by_keyboard_with_the_server_killed_in_between(browser, serve, tmp_path, run_info) -> None:  # type: ignore[no-untyped-def]

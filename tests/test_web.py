@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import base64
-import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import httpx2 as httpx
 import numpy as np
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -28,6 +22,7 @@ from digitscan.stress import drawn_hands
 from digitscan.web.app import create_app
 from digitscan.web.settings import WebSettings, new_token
 from digitscan.web.work import Uploads
+from tests.conftest import free_port, served
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -287,108 +282,73 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert isinstance(page.outcome, PageResult)
             doubtful = tuple(replace(r, review=True, reason="unsure") for r in page.outcome.readings)
             journal.add(replace(page.outcome, readings=doubtful))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(WebSettings(port=port, job=job)), port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    for _ in range(600):
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=1)
-            break
-        except httpx.TransportError:
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(timeout=10)
+    with served(WebSettings(port=free_port(), job=job)) as address:
+        yield f"{address}/"
 
 
-def test_one_draws_2026_and_reads_it_and_uploads_a_cheque(address: str) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
+def test_one_draws_2026_and_reads_it_and_uploads_a_cheque(browser, address: str) -> None:  # type: ignore[no-untyped-def]
 
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        box = page.locator("#canvas").bounding_box()
-        assert box is not None
-        x = box["x"] + 50.0
-        for character in "2026":
-            for stroke in STROKES[character]:
-                points = [(x + 55 * u, box["y"] + 90 + 110 * v) for u, v in stroke]
-                page.mouse.move(*points[0])
-                page.mouse.down()
-                for point in points[1:]:
-                    page.mouse.move(*point, steps=5)
-                page.mouse.up()
-            x += 90
-        page.locator(".reading", has_text="2026").wait_for(timeout=30_000)
-        assert page.locator(".digit").count() == 4
-        page.keyboard.press("Control+z")
-        page.locator(".reading", has_text="202").wait_for(timeout=30_000)
-        page.click("#clear")
-        page.get_by_text("Nothing drawn yet.").wait_for(timeout=10_000)
-        page.set_input_files("#file", str(SAMPLES / "cheque.jpg"))
-        page.get_by_role("cell", name="28450").wait_for(timeout=60_000)
-        page.set_input_files("#file", str(SAMPLES / "truth.csv"))
-        page.get_by_text("not an image").wait_for(timeout=30_000)
-        assert page.locator(".page img").count() == 0
-        assert complaints == []
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    x = box["x"] + 50.0
+    for character in "2026":
+        for stroke in STROKES[character]:
+            points = [(x + 55 * u, box["y"] + 90 + 110 * v) for u, v in stroke]
+            page.mouse.move(*points[0])
+            page.mouse.down()
+            for point in points[1:]:
+                page.mouse.move(*point, steps=5)
+            page.mouse.up()
+        x += 90
+    page.locator(".reading", has_text="2026").wait_for(timeout=30_000)
+    assert page.locator(".digit").count() == 4
+    page.keyboard.press("Control+z")
+    page.locator(".reading", has_text="202").wait_for(timeout=30_000)
+    page.click("#clear")
+    page.get_by_text("Nothing drawn yet.").wait_for(timeout=10_000)
+    page.set_input_files("#file", str(SAMPLES / "cheque.jpg"))
+    page.get_by_role("cell", name="28450").wait_for(timeout=60_000)
+    page.set_input_files("#file", str(SAMPLES / "truth.csv"))
+    page.get_by_text("not an image").wait_for(timeout=30_000)
+    assert page.locator(".page img").count() == 0
+    assert complaints == []
 
 
-def test_axe_finds_no_serious_fault(address: str) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
+def test_axe_finds_no_serious_fault(browser, address: str) -> None:  # type: ignore[no-untyped-def]
     from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        # axe is put into the page by the test, past the page's own policy.
-        context = browser.new_context(bypass_csp=True)
-        for scheme in ("light", "dark"):
-            for path in ("", "review", "review/digits?digit=2", "jobs", "forms"):
-                page = context.new_page()
-                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                page.goto(address + path)
-                page.wait_for_load_state("networkidle")
-                page.wait_for_timeout(500)
-                found = Axe().run(page).response["violations"]
-                serious = [
-                    f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")
-                ]
-                assert serious == [], f"{path} in {scheme}: {serious}"
-                page.close()
-        browser.close()
+    # axe is put into the page by the test, past the page's own policy.
+    context = browser.new_context(bypass_csp=True)
+    for scheme in ("light", "dark"):
+        for path in ("", "review", "review/digits?digit=2", "jobs", "forms"):
+            page = context.new_page()
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.goto(address + path)
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(500)
+            found = Axe().run(page).response["violations"]
+            serious = [
+                f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")
+            ]
+            assert serious == [], f"{path} in {scheme}: {serious}"
+            page.close()
 
 
-def test_every_sample_can_be_uploaded(address: str) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
+def test_every_sample_can_be_uploaded(browser, address: str) -> None:  # type: ignore[no-untyped-def]
     pages = {"survey-form.png": 1, "survey-form-upside-down.jpg": 1, "table-printed.png": 1, "photo.jpg": 1,
              "register.pdf": 3, "register.tif": 2}  # fmt: skip
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        page = browser.new_page()
-        page.goto(address)
-        for name, count in pages.items():
-            with page.expect_response(lambda r: r.url.endswith("/api/process"), timeout=60_000) as answered:
-                page.set_input_files("#file", str(SAMPLES / name))
-            result = answered.value.json()
-            page.wait_for_function(f"document.querySelectorAll('#pages .page img').length === {count}", timeout=30_000)
-            texts = [r["text"] for p in result["pages"] for r in p["result"]["readings"] if r["text"]]
-            shown = page.locator("#pages td.text").all_inner_texts()
-            assert len(texts) > 3 and [t for t in shown if t.isdigit()] == texts, name
-        browser.close()
+    page = browser.new_page()
+    page.goto(address)
+    for name, count in pages.items():
+        with page.expect_response(lambda r: r.url.endswith("/api/process"), timeout=60_000) as answered:
+            page.set_input_files("#file", str(SAMPLES / name))
+        result = answered.value.json()
+        page.wait_for_function(f"document.querySelectorAll('#pages .page img').length === {count}", timeout=30_000)
+        texts = [r["text"] for p in result["pages"] for r in p["result"]["readings"] if r["text"]]
+        shown = page.locator("#pages td.text").all_inner_texts()
+        assert len(texts) > 3 and [t for t in shown if t.isdigit()] == texts, name

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2 as httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from digitscan.core.config import Config
@@ -20,7 +15,7 @@ from digitscan.core.template import load_template
 from digitscan.filling import FormSet
 from digitscan.web.app import create_app
 from digitscan.web.settings import WebSettings
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, free_port, served
 
 BLANK = SAMPLES / "forms" / "delivery.png"
 
@@ -79,31 +74,14 @@ def test_no_picture_is_no_blank(client: TestClient) -> None:
     assert client.post("/api/forms/draft", files={"file": ("a.png", b"no picture")}).status_code == 422
 
 
-def test_zones_are_named_moved_added_and_saved_in_a_browser(tmp_path: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
+def test_zones_are_named_moved_added_and_saved_in_a_browser(browser, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(WebSettings(port=port)), port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    for _ in range(600):
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=1)
-            break
-        except httpx.TransportError:
-            time.sleep(0.1)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    with served(WebSettings(port=free_port())) as address:
         page = browser.new_page(viewport={"width": 1200, "height": 1400})
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"http://127.0.0.1:{port}/forms")
+        page.goto(f"{address}/forms")
         page.set_input_files("#file", str(BLANK))
         page.get_by_text("zones found").wait_for(timeout=30_000)
         count = page.locator("#list button").count()
@@ -133,9 +111,6 @@ def test_zones_are_named_moved_added_and_saved_in_a_browser(tmp_path: Path) -> N
             page.click("#download")
         saved.value.save_as(tmp_path / "delivery.toml")
         assert complaints == []
-        browser.close()
-    server.should_exit = True
-    thread.join(timeout=10)
     shutil.copy(BLANK, tmp_path)
     template = load_template(tmp_path / "delivery.toml")
     names = [zone.name for zone in (*template.field, *template.grid)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -330,14 +329,14 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
         writers = [stack.enter_context(open_writer(target, reader.run_info, options)) for target in targets]
         folders = _Folders(asked, reader.run_info)
         tally.restart()
-        read = reader.stream if way.cluster is None else partial(reader.stream_on_cluster, address=way.cluster)
-        stream = read(
+        stream = reader.stream(
             *sources,
             keep_images=asked.annotate is not None or any(writer.wants_images for writer in writers),
             stdin=sys.stdin if "-" in sources else None,
             exclude=asked.own,
             on_found=tally.find,
             known=journal.known if journal is not None else None,
+            cluster=way.cluster,
         )
         with telling:
             try:
