@@ -118,12 +118,11 @@ class Reader:
 
     def worker_setup(self, threads: int = 1) -> Setup:
         """What a worker process needs to read as this reader does, or to prepare pages for it."""
-        reads_lines = self._workers_read and self.line_reader is not None
         return Setup(
             self.config,
             tuple(self._templates),
             str(self.classifier.folder) if self._workers_read else "",
-            str(self.line_reader.folder) if reads_lines and self.line_reader is not None else "",
+            str(self.line_reader.folder) if self._workers_read and self.line_reader is not None else "",
             threads,
         )
 

@@ -94,7 +94,6 @@ class DigitSeen:
     digit: str
     confidence: float
     place: int
-    seen: int
     turn: int
 
 
@@ -219,7 +218,7 @@ class ReviewDesk:
                 for place, one in enumerate(reading.digits):
                     if one.digit == digit:
                         turn = turn_of(page) if turn < 0 else turn
-                        found.append(DigitSeen(key, page.ref, one.box, digit, one.confidence, place, 0, turn))
+                        found.append(DigitSeen(key, page.ref, one.box, digit, one.confidence, place, turn))
         found.sort(key=lambda d: (d.confidence, d.ref.path, d.ref.page_index, d.key.field, d.place))
         return found[start : start + count]
 
