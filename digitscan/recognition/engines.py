@@ -31,10 +31,13 @@ class Engine(Protocol):
     name : str
         The library that runs it.
     device : {"cpu", "gpu"}
+    few_sizes : bool
+        Whether batches should come in few distinct sizes: each new one is costly, or moves a row's last bits.
     """
 
     name: str
     device: Literal["cpu", "gpu"]
+    few_sizes: bool
 
     def run(self, batch: Batch) -> Batch:
         """Answers of the network to (N, H, W, 1) float32, 0 paper to 1 ink; N is 1 or more."""
@@ -49,6 +52,7 @@ class LightEngine:
 
     name = "LiteRT"
     device: Literal["cpu", "gpu"] = "cpu"
+    few_sizes = False
 
     def __init__(self, file: Path, threads: int = 0) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -78,6 +82,8 @@ class LightEngine:
 
 class KerasEngine:
     """Keras on its backend; TensorFlow takes a GPU where it sees one and the caller allows it."""
+
+    few_sizes = True
 
     def __init__(self, file: Path, device: Device) -> None:
         quiet_tensorflow()

@@ -97,9 +97,9 @@ class Classifier:
 
     def _run(self, crops: Crops) -> Posteriors:
         count = len(crops)
-        # Batches are padded to few distinct sizes: kernels and memory are laid out once for each, and on Keras
-        # results do not depend on how crops were grouped (on the light runtime they never do).
-        step = 32 if count <= 32 else 64 if count <= 512 else 512
+        # On Keras batches are padded to few distinct sizes: kernels and memory are laid out once for each, and results
+        # do not depend on how crops were grouped. On the light runtime they never do, and a single digit costs one.
+        step = 1 if not self._engine.few_sizes else 32 if count <= 32 else 64 if count <= 512 else 512
         size = -(-count // step) * step
         batch = np.zeros((size, CROP_SIZE, CROP_SIZE, 1), np.float32)
         batch[:count, :, :, 0] = crops

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,22 +17,24 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, OutputError, UsageError
+from digitscan.core.types import Crops
 from digitscan.core.version import __version__
 from digitscan.recognition.architectures import architecture
 from digitscan.review import ReviewDesk
 from digitscan.web.form_routes import form_routes
 from digitscan.web.job_routes import job_routes
 from digitscan.web.jobs import WebJobs
+from digitscan.web.meter import Meter
 from digitscan.web.review import review_routes
-from digitscan.web.schemas import DrawingOut, ModelOut, PredictionOut, PredictionsOut, Problem, UploadOut
+from digitscan.web.schemas import DrawingOut, ModelOut, PredictionsOut, Problem, UploadOut
 from digitscan.web.security import COOKIE, BodyLimit, BodyTooLarge, Guard, problem
 from digitscan.web.settings import WebSettings
-from digitscan.web.work import Work, prediction
+from digitscan.web.work import EMPTY, Work, predictions
 
 _HERE = Path(__file__).parent
 _MOST_PICTURES = 256
@@ -42,22 +46,25 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 class _Gate:
-    """So many requests are worked on at once, so many wait, the rest are refused."""
+    """So many calls are worked on at once, in threads of their own; so many wait, the rest are refused."""
 
-    def __init__(self, settings: WebSettings) -> None:
-        self._free = asyncio.Semaphore(settings.at_once)
-        self._waiting, self._most = 0, settings.waiting
+    def __init__(self, name: str, at_once: int, waiting: int) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+        self._inside, self._most = 0, at_once + waiting
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """Run blocking work in a thread, when its turn comes."""
-        if self._waiting >= self._most:
+        if self._inside >= self._most:
             raise HTTPException(503, "too many requests wait: try again in a moment")
-        self._waiting += 1
+        self._inside += 1
         try:
-            async with self._free:
-                return await asyncio.to_thread(work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._waiting -= 1
+            self._inside -= 1
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
@@ -73,7 +80,9 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.work = await asyncio.to_thread(Work, settings, config)
-        app.state.gate = _Gate(settings)
+        app.state.gate = _Gate("pages", settings.at_once, settings.waiting)
+        # Digits take a few milliseconds of many small calls: several threads would only wrest them from each other.
+        app.state.quick = _Gate("digits", 1, settings.waiting)
         app.state.jobs = WebJobs(settings, app.state.work.config, app.state.work.uploads.root)
         app.state.desk = ReviewDesk(settings.job, config) if settings.job is not None else None
         # The first drawing must not wait for the network's compilation.
@@ -82,6 +91,8 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
             yield
         finally:
             await asyncio.to_thread(app.state.jobs.close)
+            app.state.gate.close()
+            app.state.quick.close()
             app.state.work.close()
             if app.state.desk is not None:
                 app.state.desk.close()
@@ -91,22 +102,10 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
         lifespan=lifespan, docs_url=None, redoc_url=None,
     )  # fmt: skip
     registry = CollectorRegistry()
-    requests = Counter("digitscan_requests", "Requests by path and status", ["path", "status"], registry=registry)
-    seconds = Histogram("digitscan_request_seconds", "Time to answer", ["path"], registry=registry)
-    guard = Guard(settings)
-
-    @app.middleware("http")
-    async def guarded(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
-        started = asyncio.get_running_loop().time()
-        response = await guard(request, following)
-        route = request.scope.get("route")
-        path = getattr(route, "path", "other")
-        requests.labels(path, response.status_code).inc()
-        seconds.labels(path).observe(asyncio.get_running_loop().time() - started)
-        return response
-
     # Names and boundaries of an upload take some room beside its files.
     app.add_middleware(BodyLimit, most=settings.max_bytes, larger={"/api/jobs": settings.max_job_bytes + 10_000_000})
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Meter, registry=registry)
     _tell_errors(app)
     templates = Jinja2Templates(directory=_HERE / "templates")
     _add_pages(app, settings, registry, templates)
@@ -157,8 +156,14 @@ def _gate(request: Request) -> _Gate:
     return gate
 
 
+def _quick(request: Request) -> _Gate:
+    gate: _Gate = request.app.state.quick
+    return gate
+
+
 WorkDep = Annotated[Work, Depends(_work)]
 GateDep = Annotated[_Gate, Depends(_gate)]
+QuickDep = Annotated[_Gate, Depends(_quick)]
 
 
 def _add_pages(app: FastAPI, settings: WebSettings, registry: CollectorRegistry, templates: Jinja2Templates) -> None:
@@ -205,7 +210,10 @@ def _add_api(app: FastAPI) -> None:
 
     @app.post("/api/draw", response_model=DrawingOut, responses=_ERRORS, summary="Read everything in one drawing")
     async def drawing(
-        request: Request, work: WorkDep, gate: GateDep, models: Annotated[list[str] | None, Query(max_length=12)] = None
+        request: Request,
+        work: WorkDep,
+        gate: QuickDep,
+        models: Annotated[list[str] | None, Query(max_length=12)] = None,
     ) -> DrawingOut:
         data = await request.body()
         if not data:
@@ -214,29 +222,24 @@ def _add_api(app: FastAPI) -> None:
 
     @app.post("/api/predict", response_model=PredictionsOut, responses=_ERRORS, summary="Pictures of ONE digit each")
     async def predict(
-        work: WorkDep, files: Annotated[list[UploadFile], File()], model: Annotated[str, Form()] = ""
+        work: WorkDep, gate: QuickDep, files: Annotated[list[UploadFile], File()], model: Annotated[str, Form()] = ""
     ) -> PredictionsOut:
         if len(files) > _MOST_PICTURES:
             raise HTTPException(422, f"at most {_MOST_PICTURES} pictures at once")
-        classifier = await asyncio.to_thread(work.classifier, model)
-
-        async def one(file: UploadFile) -> PredictionOut:
-            name = _plain(file.filename)
-            data = await file.read()
+        classifier = await asyncio.to_thread(work.classifier, model) if model else work.reader.classifier
+        found: list[Crops | DigitscanError] = []
+        for file in files:  # one by one: nobody's many pictures hold up another's one
             try:
-                crops = await asyncio.to_thread(work.crop, data)
+                found.append(await gate.run(partial(work.crop, await file.read())))
             except DigitscanError as error:
-                return prediction(name, None, error)
-            if not len(crops):
-                return prediction(name, None)
-            if classifier is work.reader.classifier:
-                rows = await work.batcher.classify(crops)
-            else:
-                rows = await asyncio.to_thread(classifier.classify, crops)
-            return prediction(name, rows[0])
-
-        answers = await asyncio.gather(*(one(file) for file in files))
-        return PredictionsOut(model=classifier.card.id, predictions=list(answers))
+                found.append(error)
+        crops = np.concatenate([EMPTY, *(crop for crop in found if not isinstance(crop, DigitscanError))])
+        if classifier is work.reader.classifier:
+            rows = await work.batcher.classify(crops)
+        else:
+            rows = await asyncio.to_thread(classifier.classify, crops)
+        names = [_plain(file.filename) for file in files]
+        return PredictionsOut(model=classifier.card.id, predictions=predictions(names, found, rows))
 
     @app.post("/api/process", response_model=UploadOut, responses=_ERRORS, summary="Read a page, a photo or a PDF")
     async def process(work: WorkDep, gate: GateDep, file: Annotated[UploadFile, File()]) -> UploadOut:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digitscan.web.settings import LOCAL, WebSettings
@@ -40,20 +41,31 @@ def _bare_host(value: str) -> str:
 
 
 class Guard:
-    """Refuses requests from other origins, for other hosts, and without the token."""
+    """ASGI middleware that refuses requests from other origins, for other hosts, and without the token.
 
-    def __init__(self, settings: WebSettings) -> None:
-        self._settings = settings
+    Every answer gets `HEADERS`.
+    """
 
-    async def __call__(self, request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        self._app, self._settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        refusal = self._refusal(request)
-        response = refusal if refusal is not None else await following(request)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        if request.url.path.startswith(("/api/", "/results/")):
-            response.headers.setdefault("Cache-Control", "no-store")
-        return response
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith(("/api/", "/results/")):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        refusal = self._refusal(Request(scope))
+        await (self._app if refusal is None else refusal)(scope, receive, sealed)
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")

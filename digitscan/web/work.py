@@ -21,7 +21,7 @@ import numpy as np
 from digitscan.batch.crew import Crew
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, IngestError, UsageError
-from digitscan.core.types import Crops, GrayImage, Layout, PageRef, PageResult, Posteriors, RasterPage
+from digitscan.core.types import CROP_SIZE, Crops, GrayImage, Layout, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.drawn import DrawnNumber, read_drawing
 from digitscan.export.annotate import draw
 from digitscan.export.records import page_record
@@ -33,14 +33,14 @@ from digitscan.recognition.runtime import Classifier
 from digitscan.web.schemas import DigitOut, DrawingOut, NumberOut, PageOut, PredictionOut, UploadOut
 from digitscan.web.settings import WebSettings
 
-_GATHER_S = 0.003
-"""How long digits of one request wait for those of others."""
+EMPTY: Crops = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
+"""No crops."""
 
 
 class Batcher:
     """Classifies crops of many requests in one call.
 
-    A thread takes what has come, waits a moment for more, and calls the network once.
+    A thread takes all that has come while the network was busy, and calls it once.
     """
 
     def __init__(self, classifier: Classifier, together: int) -> None:
@@ -76,9 +76,6 @@ class Batcher:
                     self._lock.wait()
                 if self._closed:
                     return
-            if self._together > 1:
-                time.sleep(_GATHER_S)
-            with self._lock:
                 taken = self._waiting[: self._together]
                 del self._waiting[: self._together]
             self._answer(taken)
@@ -179,7 +176,6 @@ class Work:
         self.cards: dict[str, ModelCard] = {card.id: card for _, card in find_models() if not card.reads_lines}
         self._others: dict[str, Classifier] = {}
         self._loading = threading.Lock()
-        self._drawing = threading.Lock()
 
     def close(self) -> None:
         """Let go of everything."""
@@ -239,9 +235,8 @@ class Work:
         started = time.perf_counter()
         image = self.decode(data)
         others = [self.classifier(model) for model in models]
-        with self._drawing:  # two cores gain nothing from reading two at once
-            numbers = read_drawing(self.plain, image)
-            answers = [[other.classify(number.crops) for other in others] for number in numbers]
+        numbers = read_drawing(self.plain, image)
+        answers = [[other.classify(number.crops) for other in others] for number in numbers]
         out = [_number(number, others, rows) for number, rows in zip(numbers, answers, strict=True)]
         took = (time.perf_counter() - started) * 1000
         return DrawingOut(model=self.reader.classifier.card.id, milliseconds=round(took, 1), numbers=out)
@@ -278,15 +273,21 @@ class Work:
         return UploadOut(id=key, pages=pages, cut_off=cut_off)
 
 
-def prediction(name: str, row: Posteriors | None, error: DigitscanError | None = None) -> PredictionOut:
-    """One picture's answer."""
-    if error is not None:
-        return PredictionOut(file=name, digit="", confidence=0.0, bars=[], error=str(error))
-    if row is None:
-        return PredictionOut(file=name, digit="", confidence=0.0, bars=[], error="no ink found")
-    best = int(row.argmax())
-    digit = str(best) if best < 10 else "not-a-digit"
-    return PredictionOut(file=name, digit=digit, confidence=_round(row[best]), bars=[_round(p) for p in row])
+def predictions(names: Sequence[str], found: Sequence[Crops | DigitscanError], rows: Posteriors) -> list[PredictionOut]:
+    """The answer to each picture: its crop's row of posteriors, or why there is none."""
+    answers, of_crops = [], iter(rows)
+    for name, crops in zip(names, found, strict=True):
+        error = str(crops) if isinstance(crops, DigitscanError) else "" if len(crops) else "no ink found"
+        if error:
+            answers.append(PredictionOut(file=name, digit="", confidence=0.0, bars=[], error=error))
+            continue
+        row = next(of_crops)
+        best = int(row.argmax())
+        digit = str(best) if best < 10 else "not-a-digit"
+        answers.append(
+            PredictionOut(file=name, digit=digit, confidence=_round(row[best]), bars=[_round(p) for p in row])
+        )
+    return answers
 
 
 def _round(value: float) -> float:
