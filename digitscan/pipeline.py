@@ -54,6 +54,12 @@ _LEANING = 0.15
 """Slant from which a string is also looked at upright."""
 _AIR = 0.09
 """Paper around the smaller view of a string: what stands out above or below makes the digits of others that small."""
+_LARGE_PAGE = 2000
+"""Shorter side in pixels from which a page may be halved: A4 at 250 dpi and more, photographs of 12 megapixels."""
+_LARGE_WRITING = 13.0
+"""Median height of strings, in pixels of the halved page, from which it is read so: capitals of 9 points at 300 dpi."""
+_HALVING: Transform = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
+"""From pixels of a page to those of its half, whose centres lie between theirs."""
 _BEYOND_DOUBT = 0.995
 """A string whose digits and whose parting are all this sure needs no second reader."""
 
@@ -134,15 +140,25 @@ class PreparedPage:
 # ---------------------------------------------------------------------------------------------- preparing
 
 
-def find_ink(page: RasterPage, config: Config, turn: int, look: Observer) -> tuple[BinaryPage, InkLevels, Rules]:
-    """Everything before segmentation: polarity, quarter turn, perspective, ink, skew, rules."""
+def find_ink(
+    page: RasterPage, config: Config, turn: int, look: Observer, *, halved: bool = False
+) -> tuple[BinaryPage, InkLevels, Rules]:
+    """Everything before segmentation: polarity, quarter turn, perspective, ink, skew, rules.
+
+    A page that is `halved` has a quarter of the pixels; the way back to the source makes up for it.
+    """
     imaging = config.imaging
     single = config.layout in (Layout.LINE, Layout.DIGIT)
     image: GrayImage = page.image
+    if halved:
+        image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        look("halved", image)
     light = imaging.polarity == "light-on-dark" or (imaging.polarity == "auto" and is_light_on_dark(image))
     if light:
         image = np.asarray(cv2.bitwise_not(image), np.uint8)
     image, to_page = quarter_turn(image, turn)
+    if halved:
+        to_page = to_page @ _HALVING
     look("turned", image)
     if imaging.rectify and not single:
         sheet = blank_ground(image)
@@ -203,8 +219,12 @@ def prepare_page(
     """
     if turn is None:
         turn = 0 if config.imaging.orientation == "auto" else int(config.imaging.orientation)
-    binary, levels, rules = find_ink(page, config, turn, look)
+    halved = config.imaging.reduce and _is_large(page.image, config.layout)
+    binary, levels, rules = find_ink(page, config, turn, look, halved=halved)
     lattices, table_found = find_lattices(binary, rules, config.layout, look)
+    if halved and not _written_large(lattices):
+        binary, levels, rules = find_ink(page, config, turn, look)
+        lattices, table_found = find_lattices(binary, rules, config.layout, look)
     # The stroke may have been taken for a rule: it is looked for in all ink.
     crossed = config.layout is not Layout.DIGIT and lattices
     struck = find_struck(levels.dark_strokes(binary.ink)) if crossed else []
@@ -251,6 +271,15 @@ def prepare_page(
         crops=crops,
         table_found=table_found,
     )
+
+
+def _is_large(image: GrayImage, layout: Layout) -> bool:
+    return layout not in (Layout.LINE, Layout.DIGIT) and min(image.shape) >= _LARGE_PAGE
+
+
+def _written_large(lattices: Sequence[StringLattice]) -> bool:
+    """Whether the strings of a page, words included, are high enough to be read as they are."""
+    return bool(lattices) and float(np.median([lattice.height for lattice in lattices])) >= _LARGE_WRITING
 
 
 def _line_box(box: Box, layout: Layout, shape: tuple[int, ...]) -> Box:

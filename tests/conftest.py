@@ -59,7 +59,7 @@ def classifier():  # type: ignore[no-untyped-def]
     return Classifier(device="cpu")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_info() -> RunInfo:
     return RunInfo("0.0", ModelInfo("test-model", "00", 1), {"layout": "auto"})
 

@@ -34,8 +34,12 @@ TEXTS = ("271", "31", "5", "1618")
 
 @pytest.fixture
 def job(tmp_path: Path, run_info: RunInfo) -> Path:
+    return reviewed_job(tmp_path, run_info)
+
+
+def reviewed_job(folder: Path, run_info: RunInfo) -> Path:
     """Three pages of four numbers each, one upside down; two of each page's readings are marked for review."""
-    path = tmp_path / "r.job"
+    path = folder / "r.job"
     with Journal(path, run_info) as journal:
         for page in range(3):
             image, readings = paper(700, 420), []
@@ -45,13 +49,13 @@ def job(tmp_path: Path, run_info: RunInfo) -> Path:
                 confidence = 0.3 + 0.05 * page + 0.2 * k
                 readings.append(reading(text, confidence, box, name=f"s{k + 1}", review=k < 2, reason=f"odd {page}"))
             turned = page == 2
-            source = tmp_path / f"p{page}.png"
+            source = folder / f"p{page}.png"
             cv2.imwrite(str(source), cv2.rotate(image, cv2.ROTATE_180) if turned else image)
             if turned:
                 readings = [_upside_down(one) for one in readings]
             ref = PageRef(str(source), 0, f"{page:064x}")
             journal.add(PageResult(ref, 700, 420, 300.0, 0.0, Quality(0.7, 30.0), tuple(readings)), seconds=0.5)
-        journal.add(replace(FAILURE, ref=PageRef(str(tmp_path / "bad.pdf"), 2, "ff")))
+        journal.add(replace(FAILURE, ref=PageRef(str(folder / "bad.pdf"), 2, "ff")))
     return path
 
 

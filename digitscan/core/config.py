@@ -46,6 +46,8 @@ class ImagingConfig(_Section):
     rectify: bool = True
     """Undo the perspective of a photographed page."""
     remove_rules: bool = True
+    reduce: bool = True
+    """Read large pages at half their resolution where the writing on them is large enough."""
 
 
 class DecodeConfig(_Section):

@@ -5,9 +5,9 @@ Graves, Fernandez, Gomez, Schmidhuber 2006 (ICML), sections 3 and 4; prefix sear
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from itertools import groupby
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ DIGITS = 10
 _TINY = 1e-30
 _NEGLIGIBLE = 1e-4
 """Answers below this start no new text: they would only widen the search."""
+_NOWHERE = 0.0, 0.0
 _CONSTRAINED_BEAM = 60
 """Texts kept where a rule decides: the best one that it allows may start badly."""
 
@@ -105,31 +106,41 @@ def likeliest_texts(
     # For each text so far: the probability that it ends in a blank, and that it ends in its last digit.
     kept: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}
     log_scale = 0.0
-    for row in posteriors:
-        blank = float(row[0])
-        digits: Sequence[int] = np.flatnonzero(row[1:] > _NEGLIGIBLE).tolist()
-        ends_blank: defaultdict[str, float] = defaultdict(float)
-        ends_digit: defaultdict[str, float] = defaultdict(float)
-        for text, (in_blank, in_digit) in kept.items():
-            whole = in_blank + in_digit
-            ends_blank[text] += whole * blank
-            if text:
-                ends_digit[text] += in_digit * float(row[int(text[-1]) + 1])
-            for digit in digits:
-                share = float(row[digit + 1])
-                repeats = bool(text) and text[-1] == str(digit)
-                if automaton is not None and text + str(digit) not in states:
-                    states[text + str(digit)] = automaton.step(states[text], digit)
-                if automaton is not None and states[text + str(digit)] is None:
-                    continue
-                ends_digit[text + str(digit)] += (in_blank if repeats else whole) * share
-        texts = ends_blank.keys() | ends_digit.keys()
-        ranked = sorted(texts, key=lambda t: (-(ends_blank[t] + ends_digit[t]), t))[:beam]
-        total = sum(ends_blank[t] + ends_digit[t] for t in ranked) or 1.0
-        log_scale += float(np.log(total))
-        kept = {t: (ends_blank[t] / total, ends_digit[t] / total) for t in ranked}
-    ends = [item for item in kept.items() if automaton is None or automaton.accepts(states[item[0]])]
-    return [(text, log_scale + float(np.log(max(sum(p), _TINY)))) for text, p in ends[:count]]
+    likely = [np.flatnonzero(row).tolist() for row in posteriors[:, 1:] > _NEGLIGIBLE]
+    for row, digits in zip(posteriors.tolist(), likely, strict=True):
+        blank = row[0]
+        grown = {
+            text: ((in_blank + in_digit) * blank, in_digit * row[int(text[-1]) + 1] if text else 0.0)
+            for text, (in_blank, in_digit) in kept.items()
+        }
+        if not digits:  # half of all columns: no text begins, and none needs to be given up
+            kept = grown
+            continue
+        for digit in digits:
+            share, name = row[digit + 1], str(digit)
+            for text, (in_blank, in_digit) in kept.items():
+                longer = text + name
+                if automaton is not None:
+                    if longer not in states:
+                        states[longer] = automaton.step(states[text], digit)
+                    if states[longer] is None:
+                        continue
+                more = (in_blank if text[-1:] == name else in_blank + in_digit) * share
+                ends_blank, ends_digit = grown.get(longer, _NOWHERE)
+                grown[longer] = ends_blank, ends_digit + more
+        ranked = sorted(grown.items(), key=_by_share)[:beam]
+        total = sum(ends_blank + ends_digit for _, (ends_blank, ends_digit) in ranked) or 1.0
+        log_scale += log(total)
+        kept = {text: (ends_blank / total, ends_digit / total) for text, (ends_blank, ends_digit) in ranked}
+    ranked = sorted(kept.items(), key=_by_share)
+    ends = [item for item in ranked if automaton is None or automaton.accepts(states[item[0]])]
+    return [(text, log_scale + log(max(sum(p), _TINY))) for text, p in ends[:count]]
+
+
+def _by_share(item: tuple[str, tuple[float, float]]) -> tuple[float, str]:
+    """Sorts texts by their probability, the likeliest first."""
+    text, (ends_blank, ends_digit) = item
+    return -ends_blank - ends_digit, text
 
 
 def align(posteriors: Real, text: str) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ from digitscan.web.job_routes import job_routes
 from digitscan.web.jobs import WebJobs
 from digitscan.web.meter import Meter
 from digitscan.web.review import review_routes
-from digitscan.web.schemas import DrawingOut, ModelOut, PredictionsOut, Problem, UploadOut
+from digitscan.web.schemas import ERRORS, DrawingOut, ModelOut, PredictionsOut, UploadOut
 from digitscan.web.security import COOKIE, BodyLimit, BodyTooLarge, Guard, problem
 from digitscan.web.settings import WebSettings
 from digitscan.web.work import EMPTY, Work, predictions
@@ -40,9 +40,6 @@ _HERE = Path(__file__).parent
 _MOST_PICTURES = 256
 """Pictures in one request of `/api/predict`."""
 Answer = TypeVar("Answer")
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "content": {"application/problem+json": {}}} for code in (400, 403, 413, 422, 503)
-}
 
 
 class _Gate:
@@ -99,7 +96,7 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
 
     app = FastAPI(
         title="digitscan", version=__version__, summary="Numbers on paper, or drawn, become data.",
-        lifespan=lifespan, docs_url=None, redoc_url=None,
+        lifespan=lifespan, docs_url=None, redoc_url=None, responses=ERRORS,
     )  # fmt: skip
     registry = CollectorRegistry()
     # Names and boundaries of an upload take some room beside its files.
@@ -208,7 +205,7 @@ def _add_api(app: FastAPI) -> None:
             for name, card in sorted(work.cards.items())
         ]  # fmt: skip
 
-    @app.post("/api/draw", response_model=DrawingOut, responses=_ERRORS, summary="Read everything in one drawing")
+    @app.post("/api/draw", response_model=DrawingOut, summary="Read everything in one drawing")
     async def drawing(
         request: Request,
         work: WorkDep,
@@ -220,7 +217,7 @@ def _add_api(app: FastAPI) -> None:
             raise HTTPException(422, "send a picture as the request's body")
         return await gate.run(lambda: work.read_drawing(data, models or ()))
 
-    @app.post("/api/predict", response_model=PredictionsOut, responses=_ERRORS, summary="Pictures of ONE digit each")
+    @app.post("/api/predict", response_model=PredictionsOut, summary="Pictures of ONE digit each")
     async def predict(
         work: WorkDep, gate: QuickDep, files: Annotated[list[UploadFile], File()], model: Annotated[str, Form()] = ""
     ) -> PredictionsOut:
@@ -241,7 +238,7 @@ def _add_api(app: FastAPI) -> None:
         names = [_plain(file.filename) for file in files]
         return PredictionsOut(model=classifier.card.id, predictions=predictions(names, found, rows))
 
-    @app.post("/api/process", response_model=UploadOut, responses=_ERRORS, summary="Read a page, a photo or a PDF")
+    @app.post("/api/process", response_model=UploadOut, summary="Read a page, a photo or a PDF")
     async def process(work: WorkDep, gate: GateDep, file: Annotated[UploadFile, File()]) -> UploadOut:
         data, name = await file.read(), _plain(file.filename)
         return await gate.run(lambda: work.read_upload(data, name))

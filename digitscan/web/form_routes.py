@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import cv2
 from fastapi import APIRouter, File, HTTPException, Request, UploadFile
-from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,6 +18,7 @@ from digitscan.core.types import Box, RasterPage
 from digitscan.core.version import __version__
 from digitscan.drafting import straightened, zones_of
 from digitscan.forms.draft import DraftZone, draft_toml
+from digitscan.web.schemas import file_of
 from digitscan.web.security import problem
 from digitscan.web.work import Work
 
@@ -129,7 +130,10 @@ def form_routes(templates: Jinja2Templates) -> APIRouter:
         found: DraftOut = await request.app.state.gate.run(find)
         return found
 
-    @router.post("/api/forms/template", summary="A template's TOML", response_class=PlainTextResponse)
+    @router.post(
+        "/api/forms/template", summary="A template's TOML", response_class=Response,
+        responses=file_of("application/toml"),
+    )  # fmt: skip
     async def template(given: TemplateIn) -> Response:
         for zone in given.zones:
             x, y, w, h = zone.box
@@ -140,6 +144,6 @@ def form_routes(templates: Jinja2Templates) -> APIRouter:
             Template.model_validate(tomllib.loads(text))
         except ValidationError as error:
             return problem(422, "no template", str(error.errors()[0]["msg"]))
-        return PlainTextResponse(text, media_type="application/toml")
+        return Response(text, media_type="application/toml")
 
     return router

@@ -16,6 +16,7 @@ from digitscan.core.types import PageFailure
 from digitscan.core.version import __version__
 from digitscan.export.records import clean, page_record
 from digitscan.web.jobs import WebJob, WebJobs
+from digitscan.web.schemas import file_of
 from digitscan.web.settings import WebSettings
 
 _LOOK_S = 0.4
@@ -145,7 +146,12 @@ def job_routes(templates: Jinja2Templates, settings: WebSettings) -> APIRouter:
             raise HTTPException(409, "this job is being read: wait for its end")
         return {"deleted": True}
 
-    @router.get("/api/jobs/{key}/events", summary="Where a job stands, as it goes on", response_class=Response)
+    @router.get(
+        "/api/jobs/{key}/events",
+        summary="Where a job stands, as it goes on",
+        response_class=Response,
+        responses=file_of("text/event-stream"),
+    )
     async def events(request: Request, job: JobDep) -> Response:
         async def told() -> AsyncIterator[str]:
             before = ""
@@ -179,14 +185,24 @@ def job_routes(templates: Jinja2Templates, settings: WebSettings) -> APIRouter:
             raise HTTPException(404, "there is no such page")
         return record
 
-    @router.get("/api/jobs/{key}/pages/{number}/picture.jpg", summary="An annotated page", response_class=Response)
+    @router.get(
+        "/api/jobs/{key}/pages/{number}/picture.jpg",
+        summary="An annotated page",
+        response_class=Response,
+        responses=file_of("image/jpeg"),
+    )
     async def picture(jobs: JobsDep, job: JobDep, number: int) -> Response:
         data = await asyncio.to_thread(jobs.picture, job, number)
         if not data:
             raise HTTPException(404, "there is no such picture")
         return Response(data, media_type="image/jpeg")
 
-    @router.get("/api/jobs/{key}/results.{kind}", summary="Results of a job", response_class=Response)
+    @router.get(
+        "/api/jobs/{key}/results.{kind}",
+        summary="Results of a job",
+        response_class=Response,
+        responses=file_of(*_KINDS.values()),
+    )
     async def results(jobs: JobsDep, job: JobDep, kind: Literal["csv", "json", "jsonl", "xlsx"]) -> Response:
         if not job.journal.is_file():
             raise HTTPException(409, "nothing is read yet")

@@ -22,6 +22,7 @@ from digitscan.core.version import __version__
 from digitscan.export.records import clean
 from digitscan.export.writers import COLUMNS, failure_row, reading_row, rows_as_csv
 from digitscan.review import Doubtful, Filter, ReviewDesk
+from digitscan.web.schemas import file_of
 from digitscan.web.security import problem
 
 _FIRST = 8
@@ -147,6 +148,12 @@ class NextOut(BaseModel):
     progress: ProgressOut
 
 
+class UndoneOut(BaseModel):
+    """The revision that a statement was taken back to."""
+
+    revision: int
+
+
 class DigitSeenOut(BaseModel):
     """One digit among many of its kind."""
 
@@ -239,7 +246,7 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
     async def following(desk: DeskDep, asked: NextIn) -> NextOut:
         return await asyncio.to_thread(_next, desk, asked)
 
-    @router.post("/api/review/settle", summary="Say what stands on paper", responses={409: {}})
+    @router.post("/api/review/settle", summary="Say what stands on paper", response_model=NextOut)
     async def settle(desk: DeskDep, said: SettleIn) -> Response:
         def work() -> NextOut:
             statement = desk.settle(said.reading.key(), said.text, said.state, said.who, said.seen)
@@ -251,7 +258,7 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
             return _stale(error.now)
         return Response(answer.model_dump_json(), media_type="application/json")
 
-    @router.post("/api/review/undo", summary="Take the last statement back", responses={409: {}})
+    @router.post("/api/review/undo", summary="Take the last statement back", response_model=UndoneOut)
     async def undo(desk: DeskDep, said: UndoIn) -> Response:
         try:
             statement = await asyncio.to_thread(desk.undo, said.reading.key(), said.who, said.seen)
@@ -291,7 +298,12 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
     async def progress(desk: DeskDep) -> ProgressOut:
         return await asyncio.to_thread(_progress, desk)
 
-    @router.get("/api/review/results.csv", summary="The results as they stand now", response_class=Response)
+    @router.get(
+        "/api/review/results.csv",
+        summary="The results as they stand now",
+        response_class=Response,
+        responses=file_of("text/csv"),
+    )
     async def results(desk: DeskDep) -> Response:
         return StreamingResponse(
             _csv(desk.job), media_type="text/csv", headers={"Content-Disposition": 'attachment; filename="results.csv"'}

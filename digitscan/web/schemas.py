@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -12,6 +14,40 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = ""
+
+
+_WHEN = {
+    400: "What was asked makes no sense",
+    401: "A token is needed",
+    403: "The request comes from another page",
+    404: "Not here, or no more",
+    409: "Somebody was faster, or it is too early",
+    413: "Too large",
+    421: "The request names another host",
+    422: "What was sent cannot be read",
+    503: "Too many requests wait",
+    507: "The disk is full",
+}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {
+        "description": when,
+        "model": Problem,
+        "content": {
+            "application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "example": {"type": "about:blank", "title": when.lower(), "status": code, "detail": ""},
+            }
+        },
+    }
+    for code, when in _WHEN.items()
+}
+"""Refusals that any route may answer with, as its description has them."""
+
+
+def file_of(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """The description of an answer that is a file of one of these media types."""
+    plain = {"type": "string", "format": "binary"}
+    return {200: {"content": {kind: {"schema": {} if kind.endswith("json") else plain} for kind in kinds}}}
 
 
 class DigitOut(BaseModel):
