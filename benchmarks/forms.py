@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan import Reader
-from digitscan.batch.local import read_raster
+from digitscan.batch.reading import read_raster
 from digitscan.core.config import Config
 from digitscan.core.template import MM_PER_INCH
 from digitscan.filling import FormSet

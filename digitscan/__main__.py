@@ -1,5 +1,5 @@
 """Run as ``python -m digitscan``."""
 
-from digitscan.cli.app import main
+from digitscan.cli.start import main
 
 main()

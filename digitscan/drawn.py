@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.batch.local import read_raster
+from digitscan.batch.reading import read_raster
 from digitscan.core.config import Config
 from digitscan.core.types import (
     Box,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import numpy as np
 
 from digitscan.batch.crew import Crew, Setup
-from digitscan.batch.local import Balance, PageRead, read_pages, read_raster
+from digitscan.batch.items import PageRead
+from digitscan.batch.local import Balance, read_pages
 from digitscan.core.config import Config, load_config
 from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError, UsageError
@@ -26,8 +27,6 @@ from digitscan.core.types import (
     RunInfo,
 )
 from digitscan.ingest.discover import find_sources
-from digitscan.ingest.pages import list_pages, load_page
-from digitscan.pipeline import failure, prepare_page
 from digitscan.recognition.runtime import Classifier, LineReader
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
@@ -103,8 +102,9 @@ class Reader:
             self.forms = FormSet(templates, config)
         recognition = config.recognition
         self.classifier = Classifier(
-            model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size
-        )
+            model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size,
+            load=crew is None,
+        )  # fmt: skip
         reads_lines = recognition.whole_lines and config.layout is not Layout.DIGIT
         self.line_reader = (
             LineReader(recognition.line_model, device=device or recognition.device) if reads_lines else None
@@ -203,11 +203,16 @@ class Reader:
 
     def read_image(self, image: GrayImage, name: str = "image") -> PageOutcome:
         """Read a picture that is in memory: (H, W) uint8, paper is white."""
+        from digitscan.batch.reading import read_raster
+
         page = RasterPage(PageRef(name), np.ascontiguousarray(image, np.uint8))
         return read_raster(page, self.classifier, self.config, line_reader=self.line_reader, forms=self.forms)
 
     def posteriors_of(self, *sources: str | PathLike[str]) -> Iterator[SingleDigit]:
         """Posteriors of images that are ONE digit each, page by page."""
+        from digitscan.ingest.pages import list_pages, load_page
+        from digitscan.pipeline import failure, prepare_page
+
         config = self.config.model_copy(update={"layout": Layout.DIGIT})
         for source in find_sources([fspath(source) for source in sources]):
             if isinstance(source, PageFailure):

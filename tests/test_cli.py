@@ -63,7 +63,7 @@ def test_help_of_every_command_has_examples() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["process", "--help"], ["models", "--help"]])
 def test_help_is_light(arguments: list[str]) -> None:
     code = (
-        f"import sys; sys.argv = ['digitscan', *{arguments!r}]\nfrom digitscan.cli.app import main\n"
+        f"import sys; sys.argv = ['digitscan', *{arguments!r}]\nfrom digitscan.cli.start import main\n"
         "try:\n main()\nexcept SystemExit: pass\n"
         "heavy = {'cv2', 'tensorflow', 'keras', 'skimage', 'PIL'} & set(sys.modules)\nassert not heavy, heavy"
     )
@@ -171,7 +171,7 @@ def test_segment_draws_every_stage_and_loads_no_network(scans: Path, tmp_path: P
     arguments = ["digitscan", "segment", str(scans / "p0.png"), "--debug", "--out", str(tmp_path / "d")]
     code = (
         f"import sys; sys.argv = {arguments!r}\n"
-        "from digitscan.cli.app import main\ntry:\n main()\nexcept SystemExit as e: assert not e.code, e.code\n"
+        "from digitscan.cli.start import main\ntry:\n main()\nexcept SystemExit as e: assert not e.code, e.code\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

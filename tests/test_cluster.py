@@ -11,7 +11,8 @@ import pytest
 from digitscan.batch import cluster as on_cluster
 from digitscan.batch.cluster import read_pages_on_cluster
 from digitscan.batch.crew import Setup
-from digitscan.batch.local import PageRead, read_pages
+from digitscan.batch.items import PageRead
+from digitscan.batch.local import read_pages
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageRef, PageResult

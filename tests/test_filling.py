@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from digitscan import Reader
-from digitscan.batch.local import read_raster
+from digitscan.batch.reading import read_raster
 from digitscan.cli.app import app
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError

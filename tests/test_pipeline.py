@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 import digitscan
 from digitscan import layout, orientation
 from digitscan.batch import local
-from digitscan.batch.local import read_pages, read_raster
+from digitscan.batch import reading as one_page
+from digitscan.batch.local import read_pages
+from digitscan.batch.reading import read_raster
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.geometry import map_points
 from digitscan.core.types import (
@@ -188,14 +190,14 @@ def test_doubtful_numbers_of_many_pages_share_a_call(tmp_path: Path, seven: Alwa
 
 def test_a_page_whose_lines_fail_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = make_pages(tmp_path, 3)
-    choose = local.worth_reading_whole
+    choose = one_page.worth_reading_whole
 
     def trips_over_the_second(page: PreparedPage, posteriors: Posteriors) -> list[int]:
         if page.ref.path == paths[1]:
             raise ValueError("no lines")
         return choose(page, posteriors)
 
-    monkeypatch.setattr(local, "worth_reading_whole", trips_over_the_second)
+    monkeypatch.setattr(one_page, "worth_reading_whole", trips_over_the_second)
     reader = HearsDoubts("77")
     outcomes = [p.outcome for p in read_pages(paths, reader, Config(), line_reader=reader)]
     assert [type(o) for o in outcomes] == [PageResult, PageFailure, PageResult]
@@ -399,14 +401,14 @@ class Sleepy(AlwaysSeven):
 
 def test_pages_are_finished_while_the_next_are_classified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finished: list[float] = []
-    real = local._finish_ready
+    real = one_page.finish_ready
 
-    def slow_finish(*given: object) -> list[local.PageRead]:
+    def slow_finish(*given: object) -> list[one_page.PageRead]:
         time.sleep(0.1)
         finished.append(time.monotonic())
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(local, "_finish_ready", slow_finish)
+    monkeypatch.setattr(one_page, "finish_ready", slow_finish)
     network, balance = Sleepy(0.2), local.Balance()
     config = Config(imaging={"orientation": "0"})  # type: ignore[arg-type]
     paths = make_pages(tmp_path, 24)

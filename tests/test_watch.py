@@ -16,8 +16,8 @@ import cv2
 import pytest
 from typer.testing import CliRunner
 
+from digitscan.batch.items import PageRead
 from digitscan.batch.journal import JobFile, Journal
-from digitscan.batch.local import PageRead
 from digitscan.batch.watch import Inbox, watch
 from digitscan.cli.app import app
 from digitscan.core.errors import UsageError

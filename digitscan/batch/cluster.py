@@ -19,7 +19,8 @@ from itertools import islice
 from typing import Any
 
 from digitscan.batch.crew import Crew, Setup
-from digitscan.batch.local import PageRead, pages_of
+from digitscan.batch.items import PageRead
+from digitscan.batch.reading import pages_of
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef

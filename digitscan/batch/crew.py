@@ -28,7 +28,7 @@ from digitscan.core import errors
 from digitscan.core.cores import usable_cores
 
 if TYPE_CHECKING:
-    from digitscan.batch.local import PageRead, Ready
+    from digitscan.batch.items import PageRead, Ready
     from digitscan.core.config import Config
     from digitscan.core.template import Template
     from digitscan.core.types import PageFailure, PageRef
@@ -144,6 +144,14 @@ class _Worker:
                     pipe.close()
 
 
+_ahead: list[_Worker] = []
+
+
+def start_ahead() -> None:
+    """Start the first worker of a crew that is to come; it leaves with this process if none comes."""
+    _ahead.append(_Worker())
+
+
 class _Gate:
     """Many may pass together, or one alone."""
 
@@ -192,7 +200,7 @@ class Crew:
         self._timeout_s = 0.0
         self._setup: Setup | None = None
         self._changed = threading.Condition()
-        self._idle = [_Worker()]
+        self._idle = [_ahead.pop() if _ahead else _Worker()]
         self._all = set(self._idle)
         self._gate = _Gate()
         self._closed = False
@@ -214,7 +222,7 @@ class Crew:
 
     def read(self, ref: PageRef, keep_image: bool) -> PageRead:
         """Read a page; one that costs its worker is tried once more alone, and then is a failure."""
-        from digitscan.batch.local import PageRead
+        from digitscan.batch.items import PageRead
         from digitscan.core.types import PageFailure
 
         started = time.monotonic()
@@ -226,7 +234,7 @@ class Crew:
 
     def prepare(self, ref: PageRef) -> Ready:
         """Prepare a page for a classifier elsewhere; fails as `read` does."""
-        from digitscan.batch.local import Ready
+        from digitscan.batch.items import Ready
         from digitscan.core.types import PageFailure
 
         answer: Ready | PageFailure = self._try_twice("prepare", ref, ref)

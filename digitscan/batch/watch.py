@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from digitscan.batch.items import PageRead
 from digitscan.batch.journal import Journal
-from digitscan.batch.local import PageRead
 from digitscan.core.errors import OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult
 from digitscan.ingest.discover import find_sources

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -18,31 +19,34 @@ class _Desk:
     def __init__(self, setup: Setup, say: Callable[[str], None]) -> None:
         import cv2
 
-        from digitscan.filling import FormSet
         from digitscan.recognition.runtime import Classifier, LineReader
 
         cv2.setNumThreads(1)
         self.config = setup.config
-        self.forms = FormSet(setup.templates, setup.config) if setup.templates else None
+        self.forms = None
+        if setup.templates:
+            from digitscan.filling import FormSet
+
+            self.forms = FormSet(setup.templates, setup.config)
         given = {"device": "cpu", "threads": setup.threads}
         self.classifier = Classifier(setup.model, **given) if setup.model else None  # type: ignore[arg-type]
         self.line_reader = LineReader(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
         self._say = say
 
     def do(self, task: str, given: tuple[Any, ...]) -> object:
-        from digitscan.batch import local
+        from digitscan.batch import reading
 
         if task == "list":
             (source,) = given
-            return list(local.pages_of(source, self.config))
+            return list(reading.pages_of(source, self.config))
         if task == "prepare":
             (ref,) = given
-            return local.prepare(ref, self.config, self.forms, self._say)
+            return reading.prepare(ref, self.config, self.forms, self._say)
         if self.classifier is None:
             raise RuntimeError("this worker was not told to read")
         ref, keep_image = given
-        ready = local.prepare(ref, self.config, self.forms, self._say)
-        return local.read_ready([ready], self.classifier, self.config, self.line_reader, keep_image)[0]
+        ready = reading.prepare(ref, self.config, self.forms, self._say)
+        return reading.read_ready([ready], self.classifier, self.config, self.line_reader, keep_image)[0]
 
 
 def _started(setup: Setup, say: Callable[[str], None]) -> tuple[_Desk | None, tuple[str, str, str] | None]:
@@ -81,13 +85,16 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     # Libraries load while the parent still makes up its mind.
-    import digitscan.batch.local
+    import digitscan.batch.reading
     import digitscan.recognition.runtime  # noqa: F401
 
     try:
         serve(sys.stdin.buffer, answers)
     except BrokenPipeError:  # the parent is gone
         os._exit(0)
+    # What is kept on disk is cleared up; taking libraries apart would only keep the parent waiting.
+    atexit._run_exitfuncs()
+    os._exit(0)
 
 
 if __name__ == "__main__":

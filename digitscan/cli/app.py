@@ -78,8 +78,3 @@ app.add_typer(corrections.app, name="corrections")
 app.add_typer(form.app, name="form")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
-
-
-def main() -> None:
-    """Run the command line; the console script's entry point."""
-    app()

@@ -134,7 +134,7 @@ def stress(
     with teaching_errors():
         from rich.progress import track
 
-        from digitscan.batch.local import read_raster
+        from digitscan.batch.reading import read_raster
         from digitscan.reader import Reader
         from digitscan.stress import Forecast, drawn_hands, stress_pages
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import sys
@@ -39,6 +40,10 @@ class Engine(Protocol):
     device: Literal["cpu", "gpu"]
     few_sizes: bool
 
+    def open(self) -> None:
+        """Load the network now; else the first batch does."""
+        ...
+
     def run(self, batch: Batch) -> Batch:
         """Answers of the network to (N, H, W, 1) float32, 0 paper to 1 ink; N is 1 or more."""
         ...
@@ -55,22 +60,32 @@ class LightEngine:
     few_sizes = False
 
     def __init__(self, file: Path, threads: int = 0) -> None:
+        self._file, self._threads = file, threads
+        self._interpreter: Any = None
+        self._input = self._output = 0
+        self._shape: tuple[int, ...] = ()
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Load the network now; see `Engine`."""
+        if self._interpreter is not None:
+            return
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            self._interpreter = _without_notes(
-                lambda: Interpreter(model_content=file.read_bytes(), num_threads=threads or usable_cores())
+            opened = _without_notes(
+                lambda: Interpreter(model_content=self._file.read_bytes(), num_threads=self._threads or usable_cores())
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
-        self._shape: tuple[int, ...] = ()
-        self._lock = threading.Lock()
+            raise ModelError(f"cannot load {self._file}: {error}", remedy="install or train the model again") from error
+        self._input = opened.get_input_details()[0]["index"]
+        self._output = opened.get_output_details()[0]["index"]
+        self._interpreter = opened
 
     def run(self, batch: Batch) -> Batch:
         """Answers of the network; see `Engine`."""
         with self._lock:
+            self.open()
             if batch.shape != self._shape:
                 self._interpreter.resize_tensor_input(self._input, batch.shape)
                 _without_notes(self._interpreter.allocate_tensors)
@@ -99,6 +114,9 @@ class KerasEngine:
             self._call, self.device = _traced(network, device)
         else:
             self._call = network.predict_on_batch  # compiled by the backend, once for each size
+
+    def open(self) -> None:
+        """Nothing is left to load; see `Engine`."""
 
     def run(self, batch: Batch) -> Batch:
         """Answers of the network; see `Engine`."""
@@ -168,11 +186,7 @@ def _without_notes(work: Callable[[], Any]) -> Any:
 
 
 def _has_litert() -> bool:
-    try:
-        import ai_edge_litert.interpreter  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("ai_edge_litert") is not None
 
 
 def _sees_gpu() -> bool:

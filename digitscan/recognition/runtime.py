@@ -30,6 +30,8 @@ class Classifier:
         Crops in one call; 0 chooses by device.
     threads : int
         Of the light runtime; 0 takes the cores.
+    load : bool
+        False leaves the light runtime to the first call: for a program whose other processes read.
 
     Raises
     ------
@@ -37,12 +39,16 @@ class Classifier:
         If the model is missing, damaged or made for another version, or the GPU asked for is not there.
     """
 
-    def __init__(self, model: str = "", *, device: Device = "auto", batch_size: int = 0, threads: int = 0) -> None:
+    def __init__(
+        self, model: str = "", *, device: Device = "auto", batch_size: int = 0, threads: int = 0, load: bool = True
+    ) -> None:
         self.folder = locate(model)
         self.card: ModelCard = read_card(self.folder)
         if self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads whole lines", remedy="choose a model of single digits")
         self._engine = open_engine(self.folder, self.card, device, threads)
+        if load:
+            self._engine.open()
         self.device = self._engine.device
         self.batch_size = batch_size or _BATCH[self.device]
 
