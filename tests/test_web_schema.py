@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
+import httpx2 as httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -28,6 +30,10 @@ def address(tmp_path_factory: pytest.TempPathFactory, run_info: RunInfo) -> Iter
     job = reviewed_job(tmp_path_factory.mktemp("job"), run_info)
     with served(WebSettings(port=free_port(), max_bytes=1_000_000, job=job)) as address:
         yield address
+        metrics = httpx.get(f"{address}/metrics").text
+        counts = re.findall(r'digitscan_requests_total\{.*status="(\d+)"\} ([\d.]+)', metrics)
+        assert sum(float(count) for _, count in counts) > 20 * EXAMPLES
+        assert not [code for code, _ in counts if code >= "500"]
 
 
 @schema.parametrize()
