@@ -10,12 +10,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from digitscan.chequebook import draw_cheque
+from digitscan.cheques import find_cheques
 from digitscan.core.config import Config
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import GrayImage, RasterPage
+from digitscan.cutting import FormPage
 from digitscan.export.atomic import write_whole
 from digitscan.filling import FormSet
 from digitscan.forms.draft import DraftZone, draft_toml, draft_zones
@@ -153,14 +157,39 @@ def zone_pictures(template: Template, page: Path | None = None) -> Iterator[tupl
     forms = FormSet([template], config)
     if page is None:
         for form in forms.pages:
-            yield _png(draw_zones(form.blank.image, form.cells)), None
+            yield _png(_zones_on_empty(form)), None
         return
     for raster in _load_all(page, config):
-        fit = best_fit(raster.image, [form.blank for form in forms.pages])
+        if template.form.anchor == "micr":
+            yield from _zones_on_cheques(raster, forms.pages[0])
+            continue
+        fit = best_fit(raster.image, [form.blank for form in forms.pages if form.blank is not None])
         if fit is None:
             raise UsageError(f"{page} is no page of {template.form.name}", remedy="check the scan and the template")
         number, laid = fit
         yield _png(draw_zones(laid.image, forms.pages[number].cells)), laid.registration.quality
+
+
+def _zones_on_empty(form: FormPage) -> NDArray[np.uint8]:
+    if form.blank is not None:
+        return draw_zones(form.blank.image, form.cells)
+    empty = draw_cheque(form, {}, np.random.default_rng(1))
+    return draw_zones(empty.image, form.cells)
+
+
+def _zones_on_cheques(page: RasterPage, form: FormPage) -> Iterator[tuple[bytes, float]]:
+    """Each cheque of a page, upright, with its zones where its boxes were found."""
+    found = find_cheques(page.image, [form])
+    if found is None:
+        raise UsageError(f"{page.ref.path} shows no cheque", remedy="scan the whole cheque, with the line at its foot")
+    assert form.template.form.size is not None
+    width, height = (round(side * form.dpi / MM_PER_INCH) for side in form.template.form.size)
+    for copy in dict.fromkeys(slot.copy for slot in found.slots):
+        slots = [slot for slot in found.slots if slot.copy == copy]
+        way = next(slot.to_source for slot in slots if slot.to_source is not None)
+        how = cv2.INTER_AREA | cv2.WARP_INVERSE_MAP
+        upright = cv2.warpPerspective(page.image, way, (width, height), flags=how, borderValue=255)
+        yield _png(draw_zones(np.asarray(upright, np.uint8), [slot.cell for slot in slots])), found.quality
 
 
 def printed_form(template: Template, suffix: str, dpi: int) -> bytes:
@@ -171,6 +200,11 @@ def printed_form(template: Template, suffix: str, dpi: int) -> bytes:
     UsageError
         If the suffix is neither, or the form has a blank of its own.
     """
+    if template.form.anchor == "micr":
+        raise UsageError(
+            "a cheque is printed by its bank",
+            remedy="see its zones with: digitscan form check TEMPLATE --out zones.png",
+        )
     if suffix == ".png":
         return _png(draw_form(template, 1, dpi))
     if suffix != ".pdf":

@@ -68,13 +68,13 @@ def _read(ink: Ink, line: MicrLine) -> ReadMicr | None:
     """A line's places, read once to set the grid right, and once more."""
     first, last = _within(ink, line)
     places = np.arange(first, last + 1)
-    windows = np.stack([ink_window(ink, _window_matrix(line, place)) for place in places])
+    windows = np.stack([ink_window(ink, _window_matrix(line, place)) for place in places.tolist()])
     seen = read_places(windows)
     sure = (seen.posteriors[:, :_NOTHING].max(axis=1) > _SURE) & (seen.likeness > _ALIKE)
     if sure.sum() < _FEWEST:
         return None
     line = _set_right(line, places[sure], seen.shifts[sure])
-    windows = np.stack([ink_window(ink, _window_matrix(line, place)) for place in places])
+    windows = np.stack([ink_window(ink, _window_matrix(line, place)) for place in places.tolist()])
     seen = read_places(windows)
     there = seen.posteriors.argmax(axis=1) < _NOTHING
     if there.sum() < _FEWEST or float(seen.likeness[there].mean()) < _ALIKE:
@@ -87,9 +87,7 @@ def _read(ink: Ink, line: MicrLine) -> ReadMicr | None:
 def _window_matrix(line: MicrLine, place: int) -> NDArray[np.float64]:
     """From pixels of a place's window to those of the page: (2, 3)."""
     left, top = window_origin()
-    to_modules = np.array(
-        [[1 / SCALE, 0.0, left + place * PITCH - WIDTH], [0.0, -1 / SCALE, top], [0.0, 0.0, 1.0]]
-    )
+    to_modules = np.array([[1 / SCALE, 0.0, left + place * PITCH - WIDTH], [0.0, -1 / SCALE, top], [0.0, 0.0, 1.0]])
     # Pixels are counted from their centres.
     half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     back = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])

@@ -16,11 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitscan.chequebook import draw_cheque, line_of
 from digitscan.core.errors import UsageError
 from digitscan.core.rules import Operand, parse_rule
 from digitscan.core.template import MM_PER_INCH, GridSpec, Template, Zone, cell_name
 from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageRef, PageResult, RasterPage, State
-from digitscan.filling import FormPage
+from digitscan.cutting import FormPage
 from digitscan.forms.constraints import Automaton, constraint_of
 from digitscan.forms.constraints import State as AutomatonState
 from digitscan.forms.fields import value_of
@@ -123,6 +124,9 @@ def random_values(template: Template, page: int, rng: Rng) -> dict[str, str]:
                     )
                 values[name] = text
     _fulfil(template, page, values, owner)
+    for name, owned in owner.items():
+        if owned.kind == "micr" and owned.part == "line":
+            values[name] = "".join(c for c in line_of(template, values) if c.isdigit())
     return values
 
 
@@ -155,6 +159,14 @@ def _fulfil(template: Template, page: int, values: dict[str, str], owner: Mappin
 # -------------------------------------------------------------------------------------------------- pages
 
 
+def form_to_fill(form: FormPage, values: Mapping[str, str], rng: Rng) -> tuple[GrayImage, Sequence[Cell]]:
+    """A form as it lies before its writer, and the places of its fields: its blank, or a cheque with these numbers."""
+    if form.blank is not None:
+        return form.blank.image, form.cells
+    cheque = draw_cheque(form, values, rng)
+    return cheque.image, cheque.cells
+
+
 def fill(form: FormPage, values: Mapping[str, str], pen: Pen, rng: Rng) -> GrayImage:
     """Write values into a form's blank, one hand a page.
 
@@ -163,11 +175,14 @@ def fill(form: FormPage, values: Mapping[str, str], pen: Pen, rng: Rng) -> GrayI
     (H, W) uint8
         As clean as the blank; see `damaged`.
     """
-    page = form.blank.image.astype(np.float32) / 255.0
+    image, cells = form_to_fill(form, values, rng)
+    page = image.astype(np.float32) / 255.0
     dark = float(rng.uniform(0.6, 0.95))
     size = float(rng.uniform(0.58, 0.78))
-    for cell in form.cells:
+    for cell in cells:
         text = values.get(cell.name, "")
+        if cell.zone.kind == "micr":  # printed
+            continue
         if cell.zone.kind == "mark":
             if text:
                 _tick(page, cell, dark, form.dpi, rng)

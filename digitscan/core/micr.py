@@ -21,6 +21,9 @@ TRANSIT_POSITION = 43
 RIGHT_EDGE_INCH = 0.3125
 """From the right end of the cheque to the right end of place 1."""
 
+BASE_INCH = 0.25
+"""From the lower edge of the cheque to the foot of its characters."""
+
 Rectangle = tuple[float, float, float, float]
 
 
@@ -67,8 +70,8 @@ def parts_of_line(text: str) -> dict[str, Part]:
     Returns
     -------
     dict
-        ``line`` is all of it. Where the symbols allow: ``transit`` (the bank), ``account``, ``serial`` (the cheque's number: left of
-        the bank on business cheques, right of the account on personal ones), ``amount``.
+        ``line`` is all of it. Where the symbols allow: ``transit`` (the bank), ``account``, ``serial`` (the cheque's
+        number: left of the bank on business cheques, right of the account on personal ones), ``amount``.
     """
     parts: dict[str, Part] = {"line": (0, len(text))}
     first = text.find(TRANSIT)

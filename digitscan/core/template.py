@@ -34,7 +34,8 @@ from digitscan.core.errors import UsageError
 from digitscan.core.patterns import parse_pattern
 from digitscan.core.rules import parse_rule
 
-FieldKind = Literal["boxes", "comb", "free", "mark", "printed"]
+FieldKind = Literal["boxes", "comb", "free", "mark", "printed", "micr"]
+MicrPart = Literal["line", "transit", "account", "serial", "amount"]
 CheckName = Literal["luhn", "mod10", "mod11", "mod97", "isbn10", "isbn13", "ean13", "aba", "verhoeff", "weights"]
 Locale = Literal["", "en", "de", "fr", "ch"]
 Measures = tuple[float, float, float, float]
@@ -42,6 +43,8 @@ Measures = tuple[float, float, float, float]
 MM_PER_INCH = 25.4
 MARK_FAMILY = "DICT_4X4_250"
 """OpenCV's name of the corner marks' dictionary; `corner_mark` numbers them."""
+SHIPPED = Path(__file__).resolve().parent.parent / "templates"
+"""Where templates lie that come with digitscan: ``us-cheque``."""
 MAX_CELLS = 4000
 """Cells of one grid, at the most."""
 MAX_ROSTER = 1_000_000
@@ -116,15 +119,25 @@ class Zone(Rules):
     page: Annotated[int, Field(ge=1, le=500)] = 1
     kind: FieldKind = "boxes"
     """``boxes``: one digit a box; ``comb``: one digit a tooth; ``free``: a line; ``mark``: a tick box, read as 1;
-    ``printed``: printed, not written, and no part of the blank."""
+    ``printed``: printed, not written, and no part of the blank; ``micr``: on a cheque, `part` of the line at its
+    foot."""
     box: Measures | None = None
     """Left, top, width, height in the form's unit, from the page's upper left corner."""
     frame: Annotated[int, Field(ge=1)] | None = None
     """Instead of `box`: number of the row of boxes, comb, line or table on the blank, in the order in which
     ``digitscan form new`` finds them."""
+    find: Literal["", "frame"] = ""
+    """``frame``: on a cheque, the field is the largest printed box within `box`; `box` itself where there is none."""
+    part: MicrPart = "line"
+    """Of a cheque's line: all of it, the bank between the transit symbols, the account, the cheque's number, the
+    amount."""
 
     @model_validator(mode="after")
     def _placed(self) -> Self:
+        if self.kind == "micr":
+            if self.box is not None or self.frame is not None:
+                raise ValueError("a cheque's line is found by itself: give no box")
+            return self
         if (self.box is None) == (self.frame is None):
             raise ValueError("give box = [left, top, width, height], or frame = its number on the blank")
         if self.box is not None and (min(self.box[:2]) < 0 or min(self.box[2:]) <= 0):
@@ -206,9 +219,10 @@ class FormSpec(_Section):
     blank: str = ""
     size: tuple[float, float] | None = None
     pages: Annotated[int, Field(ge=1, le=500)] = 1
-    anchor: Literal["", "frame"] = ""
+    anchor: Literal["", "frame", "micr"] = ""
     """``frame``: pages share no print but a ruled frame, such as a puzzle or a table; it becomes `size`, and zones are
-    placed in it."""
+    placed in it. ``micr``: cheques, which are found by the line of magnetic characters at their foot; a page may hold
+    several, and zones are placed on a cheque of `size`."""
     title: str = ""
     """Printed at the top of a form that digitscan prints."""
     dpi: Annotated[float, Field(ge=50, le=1200)] | None = None
@@ -243,7 +257,11 @@ class Template(_Section):
             if zone.frame is not None and not self.form.blank:
                 raise ValueError(f"{zone.name!r} names a frame of the blank, and the form has no blank")
         if self.form.anchor and (self.form.blank or self.form.pages > 1):
-            raise ValueError("a form that is found by its frame has no blank, and one page")
+            raise ValueError("a form that is found by its frame or its line has no blank, and one page")
+        if self.form.anchor != "micr" and any(zone.kind == "micr" or zone.find for zone in zones):
+            raise ValueError('kind = "micr" and find are for cheques: give anchor = "micr" under [form]')
+        if self.form.anchor == "micr" and self.grid:
+            raise ValueError("a cheque has fields, and no grids")
         if not self.form.blank:
             if self.form.size is None or self.form.unit != "mm":
                 raise ValueError('a form without blank needs size = [width, height] and unit = "mm"')
@@ -319,6 +337,11 @@ def cell_name(grid: GridSpec, row: int, column: int) -> str:
     return f"{grid.name}_{label}_{grid.column_names[column - 1]}"
 
 
+def copy_name(name: str, copy: int | None) -> str:
+    """Name of a field of one of several cheques on a page, 1-based: the first one's own, then ``amount_2``."""
+    return name if copy in (None, 1) else f"{name}_{copy}"
+
+
 def corner_mark(page: int, corner: int) -> int:
     """Number of the mark at a corner (0 to 3, clockwise from the upper left) of a page, 1-based."""
     return (4 * (page - 1) + corner) % 250
@@ -365,7 +388,7 @@ def _explain(error: ValidationError, text: str, path: Path) -> UsageError:
 
 
 def load_template(path: str | Path) -> Template:
-    """Read a template, and the rosters that it names.
+    """Read a template, and the rosters that it names; a bare name may be one of those that come with digitscan.
 
     Raises
     ------
@@ -373,6 +396,8 @@ def load_template(path: str | Path) -> Template:
         If a file cannot be read, a key is unknown, or a value makes no sense; names file and line.
     """
     path = Path(path)
+    if not path.suffix and not path.exists() and (SHIPPED / f"{path.name}.toml").is_file():
+        path = SHIPPED / f"{path.name}.toml"
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8")

@@ -34,7 +34,7 @@ _GREY = 90
 """Tone of boxes and combs: dark enough for a fax, paler than a pen."""
 ZONE_COLORS = {
     "boxes": (200, 90, 0), "comb": (160, 0, 160), "free": (0, 130, 0), "mark": (0, 60, 220), "printed": (90, 90, 90),
-    "grid": (90, 90, 90),
+    "grid": (90, 90, 90), "micr": (150, 0, 60),
 }  # fmt: skip
 """Blue, green, red of a zone's frame in pictures, by kind."""
 

@@ -20,8 +20,8 @@ SCALE = 4
 """Pixels a module has when it is looked at."""
 PITCH = PITCH_INCH / MODULE_INCH
 """From place to place, in modules."""
-_ROOM = 2.0
-"""Modules of paper around a shape: neighbours begin beyond."""
+MARGIN = 2.0
+"""Modules of paper around a shape that is drawn: neighbours begin beyond."""
 _SHIFT = 1.25
 """How far from its place a character may lie, in modules."""
 _WEIGHTS = (-0.3, 0.0, 0.35)
@@ -51,15 +51,15 @@ def draw_glyph(symbol: str, pixels: float, weight: float = 0.0) -> Real:
     Returns
     -------
     (h, w) float32
-        0 paper to 1 ink; the shape of 9 by 7 modules with `_ROOM` around it.
+        0 paper to 1 ink; the shape of 9 by 7 modules with `MARGIN` around it.
     """
     fine = 8.0
-    size = round((HEIGHT + 2 * _ROOM) * fine), round((WIDTH + 2 * _ROOM) * fine)
+    size = round((HEIGHT + 2 * MARGIN) * fine), round((WIDTH + 2 * MARGIN) * fine)
     canvas = np.zeros(size, np.uint8)
 
     def box(left: float, bottom: float, right: float, top: float) -> tuple[int, int, int, int]:
-        x0, x1 = (left + _ROOM) * fine, (right + _ROOM) * fine
-        y0, y1 = (HEIGHT - top + _ROOM) * fine, (HEIGHT - bottom + _ROOM) * fine
+        x0, x1 = (left + MARGIN) * fine, (right + MARGIN) * fine
+        y0, y1 = (HEIGHT - top + MARGIN) * fine, (HEIGHT - bottom + MARGIN) * fine
         return round(x0), round(y0), round(x1) - 1, round(y1) - 1
 
     glyph = GLYPHS[symbol]
@@ -68,7 +68,7 @@ def draw_glyph(symbol: str, pixels: float, weight: float = 0.0) -> Real:
     for x0, y0, x1, y1 in (box(*r) for r in glyph.paper):
         cv2.rectangle(canvas, (x0, y0), (x1, y1), 0, -1)
     if glyph.outline:
-        corners = [((x + _ROOM) * fine, (HEIGHT - y + _ROOM) * fine) for x, y in glyph.outline]
+        corners = [((x + MARGIN) * fine, (HEIGHT - y + MARGIN) * fine) for x, y in glyph.outline]
         cv2.fillPoly(canvas, [np.array(corners).round().astype(np.int32)], 255)
     # Opening and closing with a disc rounds the corners, those of paper too.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
@@ -112,7 +112,7 @@ class MicrPlaces:
 def window_origin() -> tuple[float, float]:
     """Left and upper edge of a place's window in modules, from the lower left corner of its shape."""
     reach = round(_SHIFT * SCALE) / SCALE
-    return -_ROOM - reach, HEIGHT + _ROOM + reach
+    return -MARGIN - reach, HEIGHT + MARGIN + reach
 
 
 def window_size() -> tuple[int, int]:
@@ -149,7 +149,9 @@ def read_places(windows: NDArray[np.uint8]) -> MicrPlaces:
         shift[:] = (right - middle) / SCALE, (middle - down) / SCALE
     known = np.concatenate([best, np.full((len(best), 1), _NOTHING, np.float32)], axis=1)
     powers = np.exp(_EVIDENCE * (known - known.max(axis=1, keepdims=True)))
-    return MicrPlaces((powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), best.max(axis=1, initial=0.0), shifts)
+    return MicrPlaces(
+        (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), best.max(axis=1, initial=0.0), shifts
+    )
 
 
 def ink_window(ink: Ink, matrix: NDArray[np.float64]) -> NDArray[np.uint8]:

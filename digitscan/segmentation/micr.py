@@ -108,25 +108,32 @@ def _fitted(x: Real, y: Real, w: Real, h: Real) -> MicrLine | None:
     usual = height * _PITCH / HEIGHT
     # Along the line, not across the page.
     along = right * np.sqrt(1 + slope**2)
-    pitches = usual * np.linspace(0.9, 1.1, 401)
-    phases = np.exp(2j * np.pi * along[None, :] / pitches[:, None])
-    sharp = np.abs(phases.mean(axis=1))
+    order = np.argsort(along)
+    steps = np.diff(along[order])
+    # Neighbours tell the pitch: over a whole line it may drift, on a photograph above all.
+    close = steps[(steps > 0.5 * usual) & (steps < 4.5 * usual)]
+    if len(close) < _FEWEST - 2:
+        return None
+    pitches = usual * np.linspace(0.8, 1.12, 321)
+    sharp = np.abs(np.exp(2j * np.pi * close[None, :] / pitches[:, None]).mean(axis=1))
     best = int(sharp.argmax())
     if sharp[best] < _ON_GRID:
         return None
     pitch = float(pitches[best])
-    offset = float(np.angle(phases[best].mean())) / (2 * np.pi) * pitch
-    places = np.round((along - offset) / pitch)
-    near = np.abs(along - offset - places * pitch) < 0.2 * pitch
-    if near.sum() < _FEWEST or len(np.unique(places[near])) < _FEWEST:
-        return None
-    pitch, offset = (float(v) for v in np.polyfit(places[near], along[near], 1))
+    places = np.concatenate([[0], np.cumsum(np.round(steps / pitch))])
+    along = along[order]
+    for _ in range(2):
+        pitch, offset = (float(v) for v in np.polyfit(places, along, 1))
+        near = np.abs(along - offset - places * pitch) < 0.25 * pitch
+        if near.sum() < _FEWEST or len(np.unique(places[near])) < _FEWEST:
+            return None
+        places, along = places[near], along[near]
     angle = float(np.arctan(slope))
     module = pitch / _PITCH
     start = offset / np.sqrt(1 + slope**2)
     cos, sin = np.cos(angle) * module, np.sin(angle) * module
     to_page = np.array([[cos, sin, start], [sin, -cos, level + slope * start], [0.0, 0.0, 1.0]])
-    return MicrLine(to_page, int(places[near].min()), int(places[near].max()))
+    return MicrLine(to_page, int(places.min()), int(places.max()))
 
 
 def _level(x: Real, y: Real) -> tuple[float, float]:

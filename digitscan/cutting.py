@@ -1,0 +1,372 @@
+"""The fields of one page that lies on its form: each cut out, its marks made into candidates for the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from digitscan.core.geometry import union
+from digitscan.core.template import MM_PER_INCH, Template
+from digitscan.core.types import Box, GrayImage, Ink, Mask, Posteriors, State, Transform
+from digitscan.forms.constraints import Constraint
+from digitscan.forms.decode import Edge
+from digitscan.forms.render import Cell
+from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.register import Blank
+from digitscan.imaging.rules import find_rules, line_mask, remove_rules
+from digitscan.pipeline import LineInk, PreparedString, lattice_edges, parts_of
+from digitscan.recognition.lines import line_region
+from digitscan.segmentation.components import Components, cut_out, label
+from digitscan.segmentation.cuts import build_lattices, paste_inks
+from digitscan.segmentation.strings import one_string
+from digitscan.segmentation.struck import covers, find_struck
+
+_TOLERANCE_PX = 2
+"""How far the page's printed ink may lie from the blank's after registration."""
+_EMPTY = 0.30
+"""Marks smaller than this share of a box's height are specks."""
+_OWN = 0.75
+"""Share of a component that must lie in one box to be that box's as a whole."""
+_GAP = 0.22
+"""Paper between the digits of boxes when they are set as a line, in heights."""
+_TICK = (0.015, 0.035, 0.6)
+"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_FRAME_MM = 4.0
+"""Lower boxes hold no writing."""
+_REACH = 0.15
+"""How far beyond a field its writing may reach, in heights of the field."""
+_EMPTY = 0.30
+"""Marks smaller than this share of a box's height are specks."""
+_OWN = 0.75
+"""Share of a component that must lie in one box to be that box's as a whole."""
+_GAP = 0.22
+"""Paper between the digits of boxes when they are set as a line, in heights."""
+_TICK = (0.015, 0.035, 0.6)
+"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_FRAME_MM = 4.0
+"""Lower boxes hold no writing."""
+_REACH = 0.15
+"""How far beyond a field its writing may reach, in heights of the field."""
+_OWN = 0.75
+"""Share of a component that must lie in one box to be that box's as a whole."""
+_GAP = 0.22
+"""Paper between the digits of boxes when they are set as a line, in heights."""
+_TICK = (0.015, 0.035, 0.6)
+"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_FRAME_MM = 4.0
+"""Lower boxes hold no writing."""
+_REACH = 0.15
+"""How far beyond a field its writing may reach, in heights of the field."""
+_GAP = 0.22
+"""Paper between the digits of boxes when they are set as a line, in heights."""
+_TICK = (0.015, 0.035, 0.6)
+"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_FRAME_MM = 4.0
+"""Lower boxes hold no writing."""
+_REACH = 0.15
+"""How far beyond a field its writing may reach, in heights of the field."""
+_TICK = (0.015, 0.035, 0.6)
+"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_FRAME_MM = 4.0
+"""Lower boxes hold no writing."""
+_REACH = 0.15
+"""How far beyond a field its writing may reach, in heights of the field."""
+_LEAST_FRAME_MM = 4.0
+"""Lower boxes hold no writing."""
+_REACH = 0.15
+"""How far beyond a field its writing may reach, in heights of the field."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormPage:
+    """One page of a form: its blank, and the places of its values in the blank's pixels.
+
+    `blank` is None for cheques, which differ in print: they have in common where things stand.
+    """
+
+    template: Template
+    page: int
+    blank: Blank | None
+    cells: tuple[Cell, ...]
+    constraints: tuple[Constraint | None, ...]
+    dpi: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrintedText:
+    """Print that was read place by place.
+
+    Attributes
+    ----------
+    edges : tuple of Edge
+        One a place.
+    posteriors : (N, 11) float32
+        Of each place.
+    written : str
+        All of it, with symbols.
+    """
+
+    edges: tuple[Edge, ...]
+    posteriors: Posteriors
+    written: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """One value of a filled page.
+
+    Attributes
+    ----------
+    cell : Cell
+    constraint : Constraint or None
+    string : int or None
+        Its row of the page's strings; None where there is nothing to read.
+    unsubtracted : int or None
+        The same field read with the form's own ink in it, where that field has some.
+    state : State
+        What is known before reading: VALUE, BLANK or STRUCK.
+    note : str
+        What a person should know: an empty box between digits, a mark that may be none.
+    printed : PrintedText or None
+        What was read already, where the field is part of a cheque's line.
+    to_source : (3, 3) float64 or None
+        From this field's pixels to the page's, where the page holds several forms.
+    copy : int or None
+        Which of them, 1-based.
+    """
+
+    cell: Cell
+    constraint: Constraint | None
+    string: int | None
+    unsubtracted: int | None = None
+    state: State = State.VALUE
+    note: str = ""
+    printed: PrintedText | None = None
+    to_source: Transform | None = None
+    copy: int | None = None
+
+
+class Cutter:
+    """Cuts the fields out of pages that lie on their forms: strings and the candidates' ink of one after the other."""
+
+    def __init__(self) -> None:
+        self.strings: list[PreparedString] = []
+        self.inks: list[Ink] = []
+
+    def cut(self, image: GrayImage, form: FormPage) -> list[Slot]:
+        """All fields of a page that lies on its form, but for those of a cheque's line."""
+        self._form = form
+        self._soft: Ink = soft_ink(image)
+        self._raw, levels = binarize(self._soft)
+        self._printed: Mask | None = None
+        self.frames: list[Box] = []
+        if form.blank is not None:
+            self._printed = form.blank.mask
+            side = 2 * _TOLERANCE_PX + 1
+            near = cv2.dilate(self._printed.view(np.uint8), np.ones((side, side), np.uint8))
+            line = max(1.0, 0.25 * form.dpi / MM_PER_INCH) + 2 * _TOLERANCE_PX
+            self._mask = remove_rules(self._raw, np.asarray(near, np.uint8), line)
+        else:
+            rules, pixels = find_rules(line_mask(self._soft, levels))
+            self.frames = rules.frames
+            self._mask = remove_rules(self._raw, pixels, rules.thickness_px)
+        self._found: Components = label(self._mask)
+        self._struck = find_struck(self._mask & levels.dark_strokes(self._soft))
+        return [
+            self._slot(cell, constraint)
+            for cell, constraint in zip(form.cells, form.constraints, strict=True)
+            if cell.zone.kind != "micr"
+        ]
+
+    def framed(self, cell: Cell) -> Cell:
+        """The cell where its printed box is, if one lies where it is looked for."""
+        within = whole_box(cell.box)
+        least = _LEAST_FRAME_MM * self._form.dpi / MM_PER_INCH
+        inside = [
+            frame
+            for frame in self.frames
+            if min(frame.width, frame.height) >= least
+            and within.x <= frame.center[0] <= within.right
+            and within.y <= frame.center[1] <= within.bottom
+            and frame.width <= 1.3 * within.width
+            and frame.height <= 1.3 * within.height
+        ]
+        if not inside:
+            return cell
+        best = max(inside, key=lambda frame: frame.width * frame.height)
+        edge = max(1.0, 0.02 * best.height)
+        return replace(cell, box=(best.x + edge, best.y + edge, best.width - 2 * edge, best.height - 2 * edge))
+
+    def _slot(self, cell: Cell, constraint: Constraint | None) -> Slot:
+        if cell.zone.find == "frame":
+            cell = self.framed(cell)
+        if cell.zone.kind == "mark":
+            return self._tick(cell)
+        cut = self._boxes if cell.zone.kind in ("boxes", "comb") else self._line
+        slot = cut(cell, constraint)
+        if slot.string is None:
+            return replace(slot, state=State.BLANK)
+        if any(covers(struck, self.strings[slot.string].box) for struck in self._struck):
+            return replace(slot, state=State.STRUCK)
+        return slot
+
+    def _tick(self, cell: Cell) -> Slot:
+        box = whole_box(cell.box)
+        reach = max(1, round(0.1 * min(box.width, box.height)))
+        part = self._mask[box.y + reach : box.bottom - reach, box.x + reach : box.right - reach]
+        share = float(part.mean()) if part.size else 0.0
+        maybe, surely, blotted = _TICK
+        note = "a faint mark" if maybe <= share < surely else "blotted out, or filled" if share > blotted else ""
+        state = State.VALUE if share >= surely else State.BLANK
+        return Slot(cell, None, None, state=state, note=note)
+
+    def _near(self, box: Box) -> np.ndarray:
+        """Components that lie in a field, or reach a little out of it."""
+        reach = _REACH * box.height
+        x, y, w, h = (self._found.boxes[:, k].astype(np.float64) for k in range(4))
+        middle_x, middle_y = x + w / 2, y + h / 2
+        inside = (middle_x >= box.x - 0.3 * reach) & (middle_x <= box.right + 0.3 * reach)
+        inside &= (middle_y >= box.y - reach) & (middle_y <= box.bottom + reach)
+        return np.flatnonzero(inside & (self._found.areas >= 4))
+
+    def _boxes(self, cell: Cell, constraint: Constraint | None) -> Slot:
+        places = cell.zone.places
+        box = whole_box(cell.box)
+        wide = box.width / places
+        parts: list[list[tuple[Box, Ink]]] = [[] for _ in range(places)]
+        borders = [round(box.x + k * wide) for k in range(places + 1)]
+        for index in self._near(box):
+            own = self._found.box(int(index))
+            alone = cut_out(self._soft, self._found.labels, [int(index) + 1], own)
+            at = Box(max(own.x - 1, 0), max(own.y - 1, 0), alone.shape[1], alone.shape[0])
+            columns = (alone > 0).sum(axis=0).astype(np.float64)
+            shares = np.array([columns[max(a - at.x, 0) : max(b - at.x, 0)].sum() for a, b in pairwise(borders)])
+            if not shares.sum():
+                continue
+            best = int(shares.argmax())
+            if shares[best] >= _OWN * columns.sum() or own.width <= 0.6 * wide:
+                parts[best].append((at, alone))
+                continue
+            for k in np.flatnonzero(
+                shares > 0.08 * shares.sum()
+            ).tolist():  # a stroke through two boxes belongs to both
+                left, right = max(borders[k] - at.x, 0), min(borders[k + 1] - at.x, at.width)
+                piece = np.ascontiguousarray(alone[:, left:right])
+                if piece.any():
+                    x, y, w, h = cv2.boundingRect((piece > 0).view(np.uint8))
+                    parts[k].append((Box(at.x + left + x, at.y + y, w, h), piece[y : y + h, x : x + w]))
+        digits: list[tuple[Box, Ink]] = []
+        filled = []
+        for k, own_parts in enumerate(parts):
+            tall = [p for p in own_parts if max(p[0].width, p[0].height) > _EMPTY * box.height]
+            if not tall:
+                continue
+            # Bits of a broken digit are its own; specks are not.
+            bits = [p for p in own_parts if max(p[0].width, p[0].height) > 0.1 * box.height]
+            digits.append(paste_inks(bits))
+            filled.append(k)
+        if not digits:
+            return Slot(cell, constraint, None)
+        gap = next((k for k in range(filled[0], filled[-1]) if k not in filled), None)
+        note = f"box {gap + 1} between digits is empty" if gap is not None else ""
+        height = float(np.median([own.height for own, _ in digits]))
+        edges = tuple(Edge(k, k + 1, own, 0, False) for k, (own, _) in enumerate(digits))
+        whole = LineInk(_set_as_line(digits, height)) if len(digits) > 1 else None
+        area = union(own for own, _ in digits)
+        self.strings.append(
+            PreparedString(edges, len(self.inks), len(digits), height, area, None, area, whole, marked=False)
+        )
+        self.inks.extend(ink for _, ink in digits)
+        return Slot(cell, constraint, len(self.strings) - 1, note=note)
+
+    def _line(self, cell: Cell, constraint: Constraint | None) -> Slot:
+        box = whole_box(cell.box)
+        index = self._read_region(box, self._mask)
+        if index is None:
+            return Slot(cell, constraint, None)
+        again = None
+        if self._printed is None:
+            return Slot(cell, constraint, index)
+        inner = self._printed[
+            box.y + box.height // 6 : box.bottom - box.height // 6, box.x + 3 : max(box.right - 3, box.x + 4)
+        ]
+        if inner.mean() > 0.004:  # the form prints something where one writes: read it with that ink too
+            again = self._read_region(box, self._raw)
+        return Slot(cell, constraint, index, again)
+
+    def _read_region(self, box: Box, mask: Mask) -> int | None:
+        """Make a region that holds one number into a string; gives its row, None where it is empty."""
+        reach = round(_REACH * box.height)
+        top, left = max(box.y - reach, 0), max(box.x, 0)
+        bottom, right = min(box.bottom + reach, mask.shape[0]), min(box.right, mask.shape[1])
+        part, soft = np.ascontiguousarray(mask[top:bottom, left:right]), self._soft[top:bottom, left:right]
+        if part.size == 0:
+            return None
+        found = label(part)
+        # What hangs into the field from the lines above and below has its middle outside.
+        middle = found.boxes[:, 1] + found.boxes[:, 3] / 2 + top
+        own = (middle >= box.y - 0.5 * reach) & (middle <= box.bottom + 0.5 * reach)
+        own &= (found.areas >= 4) & (found.boxes[:, 3] < 0.98 * part.shape[0])
+        found = replace(found, areas=np.where(own, found.areas, 0))
+        if not own.any() or found.boxes[own, 3].max() < 0.22 * box.height:
+            return None
+        string = one_string(found, (part.shape[0], part.shape[1]))
+        if string is None:
+            return None
+        lattice = build_lattices([string], found, soft)[0]
+        if not lattice.candidates:
+            return None
+        area, ink = lattice.ink
+        region = line_region(area, part.shape)
+        canvas = np.zeros((region.height, region.width), np.uint8)
+        y, x = area.y - region.y, area.x - region.x
+        canvas[max(y, 0) : y + area.height, max(x, 0) : x + area.width] = ink[
+            max(-y, 0) : region.height - y, max(-x, 0) : region.width - x
+        ]
+        several = sum(not p.small for p in lattice.pieces) > 1
+        edges = tuple(replace(e, box=moved(e.box, left, top)) for e in lattice_edges(lattice))
+        self.strings.append(
+            PreparedString(
+                edges,
+                len(self.inks),
+                len(lattice.pieces),
+                lattice.height,
+                moved(lattice.box, left, top),
+                None,
+                moved(region, left, top),
+                LineInk(canvas, parts_of(lattice)) if several else None,
+                marked=lattice.marked,
+            )
+        )
+        self.inks.extend(candidate.ink for candidate in lattice.candidates)
+        return len(self.strings) - 1
+
+
+def whole_box(box: tuple[float, float, float, float]) -> Box:
+    """A box of whole pixels."""
+    left, top = round(box[0]), round(box[1])
+    return Box(left, top, round(box[0] + box[2]) - left, round(box[1] + box[3]) - top)
+
+
+def moved(box: Box, dx: int, dy: int) -> Box:
+    """A box elsewhere."""
+    return Box(box.x + dx, box.y + dy, box.width, box.height)
+
+
+def _set_as_line(digits: Sequence[tuple[Box, Ink]], height: float) -> Ink:
+    """Digits of boxes side by side, as the reader of lines knows them; each keeps its height above the base line."""
+    gap, margin = round(_GAP * height), max(2, round(0.12 * height))
+    top = min(box.y for box, _ in digits)
+    bottom = max(box.bottom for box, _ in digits)
+    width = sum(box.width for box, _ in digits) + gap * (len(digits) - 1)
+    canvas = np.zeros((bottom - top + 2 * margin, width + 2 * margin), np.uint8)
+    x = margin
+    for box, ink in digits:
+        y = box.y - top + margin
+        canvas[y : y + box.height, x : x + box.width] = ink
+        x += box.width + gap
+    return canvas
