@@ -16,6 +16,7 @@ from digitscan.core.micr import (
     DASH,
     HEIGHT,
     MODULE_INCH,
+    ON_US,
     PITCH_INCH,
     RIGHT_EDGE_INCH,
     TRANSIT,
@@ -37,6 +38,8 @@ from digitscan.recognition.micr import PITCH
 
 DPI = 200.0
 """Resolution at which cheques are read."""
+_WIDE_MM = 170.0
+"""Cheques of persons are 152 mm wide, those of firms 216."""
 _FOOT_INCH = 0.625
 """Height of the band at a cheque's foot that is kept clear for the line (ANSI X9.100-160)."""
 
@@ -101,8 +104,15 @@ def find_cheques(image: GrayImage, forms: Sequence[FormPage]) -> Cheques | None:
             if lines:
                 back = np.asarray(np.linalg.inv(to_upright @ to_turned @ to_view), np.float64)
                 laid = [_laid(image, lines, back, form) for form in forms]
-                return max(laid, key=lambda found: found[0])[1]  # the first of equals
+                best = max(laid, key=lambda found: (_is_of_its_size(lines[0], found[1].form), found[0]))
+                return best[1]  # the first of equals
     return None
+
+
+def _is_of_its_size(line: ReadMicr, form: FormPage) -> bool:
+    """Whether a form is wide where the line says so: cheques of firms have room for a number before the bank's."""
+    size = form.template.form.size
+    return size is not None and (size[0] > _WIDE_MM) == (0 <= line.text.find(ON_US) < line.text.index(TRANSIT))
 
 
 def _lines(image: GrayImage) -> tuple[list[ReadMicr], Transform]:

@@ -35,6 +35,8 @@ _GAP = 0.22
 """Paper between the digits of boxes when they are set as a line, in heights."""
 _TICK = (0.015, 0.035, 0.6)
 """Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_RULE_MM = 7.5
+"""Shorter straight strokes may be written."""
 _LEAST_FRAME_MM = 4.0
 """Lower boxes hold no writing."""
 _REACH = 0.15
@@ -47,6 +49,8 @@ _GAP = 0.22
 """Paper between the digits of boxes when they are set as a line, in heights."""
 _TICK = (0.015, 0.035, 0.6)
 """Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_RULE_MM = 7.5
+"""Shorter straight strokes may be written."""
 _LEAST_FRAME_MM = 4.0
 """Lower boxes hold no writing."""
 _REACH = 0.15
@@ -57,6 +61,8 @@ _GAP = 0.22
 """Paper between the digits of boxes when they are set as a line, in heights."""
 _TICK = (0.015, 0.035, 0.6)
 """Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_RULE_MM = 7.5
+"""Shorter straight strokes may be written."""
 _LEAST_FRAME_MM = 4.0
 """Lower boxes hold no writing."""
 _REACH = 0.15
@@ -65,16 +71,22 @@ _GAP = 0.22
 """Paper between the digits of boxes when they are set as a line, in heights."""
 _TICK = (0.015, 0.035, 0.6)
 """Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_RULE_MM = 7.5
+"""Shorter straight strokes may be written."""
 _LEAST_FRAME_MM = 4.0
 """Lower boxes hold no writing."""
 _REACH = 0.15
 """How far beyond a field its writing may reach, in heights of the field."""
 _TICK = (0.015, 0.035, 0.6)
 """Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
+_LEAST_RULE_MM = 7.5
+"""Shorter straight strokes may be written."""
 _LEAST_FRAME_MM = 4.0
 """Lower boxes hold no writing."""
 _REACH = 0.15
 """How far beyond a field its writing may reach, in heights of the field."""
+_LEAST_RULE_MM = 7.5
+"""Shorter straight strokes may be written."""
 _LEAST_FRAME_MM = 4.0
 """Lower boxes hold no writing."""
 _REACH = 0.15
@@ -171,7 +183,9 @@ class Cutter:
             line = max(1.0, 0.25 * form.dpi / MM_PER_INCH) + 2 * _TOLERANCE_PX
             self._mask = remove_rules(self._raw, np.asarray(near, np.uint8), line)
         else:
-            rules, pixels = find_rules(line_mask(self._soft, levels))
+            rules, pixels = find_rules(
+                line_mask(self._soft, levels), shortest=round(_LEAST_RULE_MM * form.dpi / MM_PER_INCH)
+            )
             self.frames = rules.frames
             self._mask = remove_rules(self._raw, pixels, rules.thickness_px)
         self._found: Components = label(self._mask)

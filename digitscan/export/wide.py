@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from digitscan.core.types import FieldReading, PageFailure, PageOutcome, State
+from digitscan.core.template import copy_name
+from digitscan.core.types import FieldReading, PageFailure, PageOutcome, PageResult, State
 
 LEADING = ("file", "page", "form", "review", "reason")
 """Columns before the fields."""
@@ -67,6 +68,8 @@ class Gatherer:
         match = outcome.form
         if match is None:
             return []
+        if copies := _copies(outcome):
+            return [FilledForm(ref.path, ref.page_number, match.name, {1}, readings) for readings in copies]
         done = []
         current = self._open.get(match.name)
         if current is not None and match.page in current.pages:
@@ -91,6 +94,15 @@ class Gatherer:
         if missing:
             form.reasons.append(f"page {', '.join(map(str, missing))} missing")
         return form
+
+
+def _copies(page: PageResult) -> list[dict[str, FieldReading]]:
+    """The cheques of a page that shows several, each with its fields by their own names."""
+    copies: dict[int, dict[str, FieldReading]] = {}
+    for reading in page.readings:
+        if reading.row is not None and not reading.table:
+            copies.setdefault(reading.row, {})[reading.name.removesuffix(copy_name("", reading.row))] = reading
+    return [copies[number] for number in sorted(copies)]
 
 
 def header(forms: Sequence[FormColumns]) -> list[str]:

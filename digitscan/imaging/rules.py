@@ -158,7 +158,7 @@ def print_mask(image: GrayImage) -> Mask:
     return line_mask(ink, binarize(ink)[1])
 
 
-def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
+def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Rules, Pixels]:
     """Find the printed lines of a page.
 
     A group of connected runs is line work when it is long, or when it closes a box: so the stem of a 1 and the
@@ -170,6 +170,8 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         Ink.
     line : bool
         The image is one string: only lines along most of its width, or along its edges, count.
+    shortest : int
+        Straight run in pixels that may be part of a rule; 0 chooses by the page's size.
 
     Returns
     -------
@@ -186,7 +188,7 @@ def find_rules(mask: Mask, *, line: bool = False) -> tuple[Rules, Pixels]:
         found = _line_rules(pixels)
         heights = _boxes(found)[:, 3]
         return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
-    length = rule_length((height, width))
+    length = shortest or rule_length((height, width))
     long = round(2.8 * length)  # no stroke of a digit is so long, wherever it stands
     across, down = _runs(pixels, length, True), _runs(pixels, round(0.75 * length), False)
     h_boxes, v_boxes = _boxes(across), _boxes(down)
