@@ -10,7 +10,7 @@ run: $(STAMP)
 	$(BIN)/digitscan process samples --fresh --out outputs/results.csv --out outputs/results.json --annotate outputs/pages
 	$(BIN)/digitscan process samples/line --fresh --layout line --out outputs/line.csv --annotate outputs/line
 	$(BIN)/digitscan process samples/forms/filled --form samples/forms/clinic.toml --form samples/forms/delivery.toml \
-	  --form samples/forms/meter.toml --fresh --wide --out outputs/forms.csv --annotate outputs/forms
+	  --form samples/forms/meter.toml --form us-cheque --fresh --wide --out outputs/forms.csv --annotate outputs/forms
 	$(BIN)/digitscan predict samples/digit/eight.png
 	@echo "See outputs/results.csv, outputs/results.json and the pictures in outputs/pages."
 

@@ -103,7 +103,7 @@ class Reader:
         recognition = config.recognition
         self.classifier = Classifier(
             model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size,
-            load=crew is None,
+            load=crew is None, precision=recognition.precision,
         )  # fmt: skip
         reads_lines = recognition.whole_lines and config.layout is not Layout.DIGIT
         self.line_reader = (

@@ -312,3 +312,15 @@ for count in (33, 2, 1):
 def test_a_batch_is_spread_over_devices_and_joined_in_order() -> None:
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-1500:]
+
+
+def test_bfloat16_reads_what_float32_reads(classifier: Classifier) -> None:
+    images, _ = mnist_data()
+    crops = normalize_all([row.reshape(28, 28).astype(np.uint8) for row in images[::50]])
+    short = Classifier(precision="bfloat16")
+    assert classifier.runtime == "LiteRT" and short.runtime != "LiteRT"
+    a, b = classifier.classify(crops), short.classify(crops)
+    sure = a.max(axis=1) > 0.9
+    assert sure.sum() > 80 and np.array_equal(a[sure].argmax(axis=1), b[sure].argmax(axis=1))
+    assert 0 < np.abs(a - b).max() < 0.1  # another precision, and little else
+    assert np.allclose(b.sum(axis=1), 1.0, atol=1e-3)

@@ -73,6 +73,8 @@ class RecognitionConfig(_Section):
     device: Literal["auto", "cpu", "gpu"] = "auto"
     batch_size: Annotated[int, Field(ge=0)] = 0
     """Crops in one call; 0 chooses by device."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """In which Keras computes; weights, and the last layer, keep float32. The light runtime has float32 alone."""
 
 
 class BatchConfig(_Section):

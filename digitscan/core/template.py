@@ -404,7 +404,8 @@ def load_template(path: str | Path) -> Template:
         settings = tomllib.loads(text)
     except OSError as error:
         why = error.strerror or str(error)
-        raise UsageError(f"cannot read template {path}: {why}", remedy="give a TOML file") from error
+        own = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+        raise UsageError(f"cannot read template {path}: {why}", remedy=f"give a TOML file, or {own}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is no TOML: {error}", remedy="see docs/forms.md") from error
     try:

@@ -20,6 +20,7 @@ from digitscan.core.errors import ModelError
 from digitscan.recognition.registry import LIGHT_FILE, MODEL_FILE, ModelCard, file_sha256
 
 Device = Literal["auto", "cpu", "gpu"]
+Precision = Literal["float32", "bfloat16"]
 Batch = NDArray[np.float32]
 _NVIDIA = Path("/dev/nvidiactl")
 
@@ -100,7 +101,7 @@ class KerasEngine:
 
     few_sizes = True
 
-    def __init__(self, file: Path, device: Device) -> None:
+    def __init__(self, file: Path, device: Device, precision: Precision = "float32") -> None:
         quiet_tensorflow()
         import keras
 
@@ -108,6 +109,8 @@ class KerasEngine:
             network = keras.saving.load_model(file, compile=False)
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"cannot load {file}: {error}", remedy="install or train the model again") from error
+        if precision == "bfloat16":
+            network = in_bfloat16(network)
         self.name = keras.backend.backend()
         self.device: Literal["cpu", "gpu"] = "cpu"
         if self.name == "tensorflow":
@@ -123,11 +126,13 @@ class KerasEngine:
         return np.asarray(self._call(batch), np.float32)
 
 
-def open_engine(folder: Path, card: ModelCard, device: Device, threads: int = 0) -> Engine:
+def open_engine(
+    folder: Path, card: ModelCard, device: Device, threads: int = 0, precision: Precision = "float32"
+) -> Engine:
     """Load a model for a device.
 
     LiteRT runs it unless a GPU is asked for or ``auto`` finds one, the model has no light copy, LiteRT is not
-    installed, or ``KERAS_BACKEND`` names another backend than TensorFlow.
+    installed, another precision is asked for, or ``KERAS_BACKEND`` names another backend than TensorFlow.
 
     Raises
     ------
@@ -136,9 +141,24 @@ def open_engine(folder: Path, card: ModelCard, device: Device, threads: int = 0)
     """
     light = bool(card.light_sha256) and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
     wants_gpu = device == "gpu" or (device == "auto" and _NVIDIA.exists())
-    if light and not (wants_gpu and (device == "gpu" or _sees_gpu())) and _has_litert():
+    if light and precision == "float32" and not (wants_gpu and (device == "gpu" or _sees_gpu())) and _has_litert():
         return LightEngine(_checked(folder / LIGHT_FILE, card.light_sha256), threads)
-    return KerasEngine(_checked(folder / MODEL_FILE, card.sha256), device)
+    return KerasEngine(_checked(folder / MODEL_FILE, card.sha256), device, precision)
+
+
+def in_bfloat16(network: Any) -> Any:
+    """The same network that computes in bfloat16: variables, the input and the last layer keep float32."""
+    import keras
+
+    config = network.get_config()
+    for layer in config["layers"][1:-1]:
+        layer["config"]["dtype"] = "mixed_bfloat16"
+    same = type(network).from_config(config)
+    if not same.built:
+        same.build(network.input_shape)
+    same.set_weights(network.get_weights())
+    assert isinstance(same, keras.Model)
+    return same
 
 
 def convert(network: Any) -> bytes:

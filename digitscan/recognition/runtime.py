@@ -9,7 +9,7 @@ import numpy as np
 from digitscan.core.errors import ModelError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, ModelInfo, Posteriors
 from digitscan.recognition.calibration import temper
-from digitscan.recognition.engines import Device, Engine, open_engine
+from digitscan.recognition.engines import Device, Engine, Precision, open_engine
 from digitscan.recognition.lines import COLUMN_STEP, Line, pad_lines
 from digitscan.recognition.registry import DEFAULT_LINE_MODEL, ModelCard, locate, read_card
 
@@ -32,6 +32,8 @@ class Classifier:
         Of the light runtime; 0 takes the cores.
     load : bool
         False leaves the light runtime to the first call: for a program whose other processes read.
+    precision : {"float32", "bfloat16"}
+        In which Keras computes; see `digitscan.core.config.RecognitionConfig`.
 
     Raises
     ------
@@ -40,13 +42,20 @@ class Classifier:
     """
 
     def __init__(
-        self, model: str = "", *, device: Device = "auto", batch_size: int = 0, threads: int = 0, load: bool = True
+        self,
+        model: str = "",
+        *,
+        device: Device = "auto",
+        batch_size: int = 0,
+        threads: int = 0,
+        load: bool = True,
+        precision: Precision = "float32",
     ) -> None:
         self.folder = locate(model)
         self.card: ModelCard = read_card(self.folder)
         if self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads whole lines", remedy="choose a model of single digits")
-        self._engine = open_engine(self.folder, self.card, device, threads)
+        self._engine = open_engine(self.folder, self.card, device, threads, precision)
         if load:
             self._engine.open()
         self.device = self._engine.device
