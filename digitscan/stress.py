@@ -140,8 +140,8 @@ def _fulfil(template: Template, page: int, values: dict[str, str], owner: Mappin
 
     for rule in template.rule:
         parsed = parse_rule(rule.expression)
-        if not parsed.target or parsed.target not in owner:
-            continue
+        if parsed.target not in owner or not all(name in owner or name in columns for name in parsed.names):
+            continue  # gives no field, or speaks of other pages too
         operands: dict[str, Operand] = {
             n: [number(c) for c in columns[n]] if n in columns else number(n) for n in parsed.names
         }

@@ -712,6 +712,7 @@ def test_a_template_may_name_a_frame_of_its_blank(tmp_path: Path) -> None:
 def test_pages_of_a_form_find_their_page_and_make_one_row(tmp_path: Path) -> None:
     text = SMALL.replace("size = [120.0, 90.0]", "size = [120.0, 90.0]\npages = 2")
     text += '[[field]]\nname = "age"\npage = 2\nbox = [30, 25, 18, 9]\ndigits = 2\n'
+    text += '[[rule]]\nname = "age of majority"\nexpression = "age == a + 18"\n'
     template = _template(tmp_path, text)
     forms = FormSet([template], Config())
     rng = np.random.default_rng(21)
@@ -734,3 +735,6 @@ def test_pages_of_a_form_find_their_page_and_make_one_row(tmp_path: Path) -> Non
     assert len(found) == 2
     for values, row in zip(rows, found, strict=True):
         assert {name: row[name] for name in values} == values
+    # A rule across pages is checked where they meet: it holds for the first form only.
+    assert "age of majority" not in found[0]["reason"]
+    assert found[1]["review"] == "true" and "age of majority does not hold" in found[1]["reason"]

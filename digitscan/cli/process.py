@@ -373,7 +373,7 @@ def form_columns(template: Any) -> Any:
     """What a wide table has to know of a template."""
     from digitscan.export.wide import FormColumns
 
-    return FormColumns(template.form.name, template.form.pages, tuple(template.columns()))
+    return FormColumns.of(template)
 
 
 def _check_folder(folder: Path) -> None:

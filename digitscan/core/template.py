@@ -24,15 +24,16 @@ import difflib
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from digitscan.core.errors import UsageError
 from digitscan.core.patterns import parse_pattern
-from digitscan.core.rules import parse_rule
+from digitscan.core.rules import Operand, Rule, parse_rule
 
 FieldKind = Literal["boxes", "comb", "free", "mark", "printed", "micr"]
 MicrPart = Literal["line", "transit", "account", "serial", "amount"]
@@ -211,6 +212,33 @@ class RuleSpec(_Section):
         return self.name or self.expression
 
 
+class PagesRule(NamedTuple):
+    """A rule across the pages of a form.
+
+    Attributes
+    ----------
+    label : str
+    rule : Rule
+    cells : mapping
+        The single values that each name in it stands for.
+    lists : frozenset of str
+        Names that stand for a list, were it of one value.
+    """
+
+    label: str
+    rule: Rule
+    cells: Mapping[str, tuple[str, ...]]
+    lists: frozenset[str]
+
+    def holds(self, values: Mapping[str, Decimal | None]) -> bool | None:
+        """Whether it is fulfilled by single values; None where that cannot be told."""
+        operands: dict[str, Operand] = {
+            name: [values.get(cell) for cell in cells] if name in self.lists else values.get(cells[0])
+            for name, cells in self.cells.items()
+        }
+        return self.rule.holds(operands)
+
+
 class FormSpec(_Section):
     """The form as a whole."""
 
@@ -279,8 +307,6 @@ class Template(_Section):
                     near = difflib.get_close_matches(name, pages, 1)
                     hint = f"; did you mean {near[0]!r}?" if near else ""
                     raise ValueError(f"rule {rule.label!r} speaks of {name!r}, which is no field{hint}")
-            if len({pages[name] for name in names_used}) > 1:
-                raise ValueError(f"rule {rule.label!r} speaks of fields on unlike pages")
         return self
 
     @property
@@ -317,6 +343,20 @@ class Template(_Section):
                 cells = [cell_name(grid, row, column) for row in range(1, grid.row_count + 1)]
                 found[f"{grid.name}.{name}"] = cells
                 found.setdefault(grid.name, []).extend(cells)
+        return found
+
+    def rules_across_pages(self) -> list[PagesRule]:
+        """Rules that no page can decide by itself."""
+        cells: dict[str, list[str]] = {}
+        pages = {zone.name: zone.page for zone in (*self.field, *self.grid)}
+        for page in range(1, self.form.pages + 1):
+            cells |= self.grid_columns(page)
+        found = []
+        for spec in self.rule:
+            rule = parse_rule(spec.expression)
+            if len({pages[name.split(".")[0]] for name in rule.names}) > 1:
+                own = {name: tuple(cells.get(name, [name])) for name in rule.names}
+                found.append(PagesRule(spec.label, rule, own, frozenset(cells)))
         return found
 
     def columns(self) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
-from digitscan.core.template import copy_name
+from digitscan.core.template import PagesRule, Template, copy_name
 from digitscan.core.types import FieldReading, PageFailure, PageOutcome, PageResult, State
 
 LEADING = ("file", "page", "form", "review", "reason")
@@ -41,11 +42,19 @@ class FilledForm:
 
 @dataclass(frozen=True, slots=True)
 class FormColumns:
-    """What a wide table has to know of a form: its name, its number of pages, and its values in order."""
+    """What a wide table has to know of a form: its name, its number of pages, its values in order, and its rules across
+    pages."""
 
     name: str
     pages: int
     columns: tuple[str, ...]
+    rules: tuple[PagesRule, ...] = ()
+
+    @classmethod
+    def of(cls, template: Template) -> FormColumns:
+        """Those of a template."""
+        own = tuple(template.rules_across_pages())
+        return cls(template.form.name, template.form.pages, tuple(template.columns()), own)
 
 
 class Gatherer:
@@ -93,7 +102,16 @@ class Gatherer:
         missing = sorted(set(range(1, self._forms[form.form].pages + 1)) - form.pages)
         if missing:
             form.reasons.append(f"page {', '.join(map(str, missing))} missing")
+        elif rules := self._forms[form.form].rules:
+            values = {name: _number(reading) for name, reading in form.readings.items()}
+            form.reasons += (f"{rule.label} does not hold" for rule in rules if rule.holds(values) is False)
         return form
+
+
+def _number(reading: FieldReading) -> Decimal | None:
+    """What a field says; None where nothing stands in it."""
+    text = reading.value or reading.text
+    return Decimal(text) if text else None
 
 
 def _copies(page: PageResult) -> list[dict[str, FieldReading]]:

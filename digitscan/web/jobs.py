@@ -196,11 +196,7 @@ class WebJobs:
 
     def columns(self, job: WebJob) -> tuple[FormColumns, ...]:
         """What a wide table has to know of a job's form; empty without one."""
-        return tuple(
-            FormColumns(t.form.name, t.form.pages, tuple(t.columns()))
-            for t in self._templates()
-            if t.form.name == job.form
-        )
+        return tuple(FormColumns.of(t) for t in self._templates() if t.form.name == job.form)
 
     # ------------------------------------------------------------------------------------------------ reading
 
