@@ -130,7 +130,7 @@ def _lines(image: GrayImage) -> tuple[list[ReadMicr], Transform]:
 def _on_cheque(line: ReadMicr) -> ReadMicr:
     """A line without what stands right of place 1: that is no more of this cheque."""
     last = line.text.index(TRANSIT) + TRANSIT_POSITION
-    return replace(line, places=line.places[:last], posteriors=line.posteriors[:last])
+    return replace(line, places=line.places[:last], posteriors=line.posteriors[:last], unread=line.unread[:last])
 
 
 def _laid(image: GrayImage, lines: Sequence[ReadMicr], to_image: Transform, form: FormPage) -> tuple[int, Cheques]:
@@ -183,7 +183,8 @@ def _of_line(line: ReadMicr, slot: Slot, to_line: Transform) -> Slot:
     left, right = boxes[0], boxes[-1]
     area = (float(left.x), float(left.y), float(right.right - left.x), float(left.height))
     printed = PrintedText(edges, posteriors, text[start:stop].strip())
-    return replace(slot, cell=replace(slot.cell, box=area), printed=printed)
+    note = "a character of the line is not read" if line.unread[start:stop].any() else ""
+    return replace(slot, cell=replace(slot.cell, box=area), printed=printed, note=note)
 
 
 def _place_box(place: int, to_line: Transform) -> Box:

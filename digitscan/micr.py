@@ -23,6 +23,10 @@ _ALIKE = 0.72
 _LINE_ALIKE = 0.82
 """Mean likeness of its characters from which a line is one of E-13B: drawn ones have 0.88 and more after all damage of
 benchmarks/cheques.py, other print of the same pitch 0.76."""
+_UNLIKE = 0.2
+"""How far a character's likeness may lie below that of its line."""
+_INK = 0.35
+"""Ink at a place, as a share of what characters have, that is no speck."""
 _FEWEST = 6
 _LOOKS = 4
 _BEYOND = 6
@@ -41,6 +45,8 @@ class ReadMicr:
         Places that were looked at, from the left; the number of a place grows to the right.
     posteriors : (N, 15) float32
         Of each place: `SYMBOLS`, then nothing.
+    unread : (N,) bool
+        Places with ink that is like no character.
     quality : float
         Mean likeness of its characters to the standard's shapes, 0 to 1.
     """
@@ -48,6 +54,7 @@ class ReadMicr:
     line: MicrLine
     places: NDArray[np.int64]
     posteriors: NDArray[np.float32]
+    unread: NDArray[np.bool_]
     quality: float
 
     @property
@@ -91,9 +98,16 @@ def _read(ink: Ink, line: MicrLine) -> ReadMicr | None:
     there = seen.posteriors.argmax(axis=1) < _NOTHING
     if there.sum() < _FEWEST or float(seen.likeness[there].mean()) < _LINE_ALIKE:
         return None
+    # What lies beside a cheque looks like this or that symbol, but never as much as its neighbours on the line do.
+    least = float(np.median(seen.likeness[there])) - _UNLIKE
+    strange = there & (seen.likeness < least)
+    seen.posteriors[strange] = np.eye(_NOTHING + 1, dtype=np.float32)[_NOTHING]
+    there &= ~strange
     inside = slice(int(there.argmax()), len(there) - int(there[::-1].argmax()))
     quality = float(seen.likeness[there].mean())
-    return ReadMicr(_set_right(line, places[sure], found), places[inside], seen.posteriors[inside], quality)
+    unread = ~there & (seen.ink > _INK * float(np.median(seen.ink[there])))
+    line = _set_right(line, places[sure], found)
+    return ReadMicr(line, places[inside], seen.posteriors[inside], unread[inside], quality)
 
 
 def _smooth(places: NDArray[np.int64], off: NDArray[np.float64], wanted: NDArray[np.int64]) -> NDArray[np.float64]:

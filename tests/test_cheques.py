@@ -183,6 +183,19 @@ def test_a_bank_number_that_breaks_its_check_digit_is_never_given_in_silence(rea
     assert "ABA" in reading.reason or "check" in reading.reason
 
 
+def test_a_character_that_cannot_be_read_is_told(reader: Reader, form: FormPage) -> None:
+    image, _ = written(form, 5, account="123456789")
+    clean = {r.name: r for r in read(reader, image).readings}
+    assert clean["account"].text == "123456789" and not clean["account"].review
+    box = clean["account"].digits[4].box
+    image[box.y - 1 : box.bottom + 1, box.x - 1 : box.right + 1] = np.random.default_rng(1).integers(
+        0, 255, (box.height + 2, box.width + 2), np.uint8
+    )
+    spoiled = {r.name: r for r in read(reader, image).readings}
+    assert spoiled["account"].review and spoiled["account"].text != "123456789"
+    assert not spoiled["routing"].review
+
+
 def test_empty_fields_are_blank_and_a_missing_box_is_taken_for_its_place(reader: Reader, form: FormPage) -> None:
     image = draw_cheque(form, {"routing": "122000661", "account": "4711"}, np.random.default_rng(2)).image
     found = {r.name: r for r in read(reader, image).readings}

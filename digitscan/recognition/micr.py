@@ -102,11 +102,14 @@ class MicrPlaces:
         Of the best shape to what stands there, -1 to 1.
     shifts : (N, 2) float64
         How far from its place that shape lies, in modules, right and up.
+    ink : (N,) float64
+        Mean soft ink at the place, 0 to 255.
     """
 
     posteriors: Real
     likeness: Real
     shifts: NDArray[np.float64]
+    ink: NDArray[np.float64]
 
 
 def window_origin() -> tuple[float, float]:
@@ -138,6 +141,8 @@ def read_places(windows: NDArray[np.uint8]) -> MicrPlaces:
     best = np.zeros((len(windows), len(SYMBOLS)), np.float32)
     shifts = np.zeros((len(windows), 2))
     middle = round(_SHIFT * SCALE)
+    edge = middle + round(MARGIN * SCALE)
+    middles = windows[:, edge:-edge, edge:-edge]
     for row, shift, window in zip(best, shifts, windows, strict=True):
         own = np.asarray(cv2.GaussianBlur(window, (0, 0), 0.2 * SCALE), np.float32)
         if own.max() < 40:  # paper
@@ -149,9 +154,8 @@ def read_places(windows: NDArray[np.uint8]) -> MicrPlaces:
         shift[:] = (right - middle) / SCALE, (middle - down) / SCALE
     known = np.concatenate([best, np.full((len(best), 1), _NOTHING, np.float32)], axis=1)
     powers = np.exp(_EVIDENCE * (known - known.max(axis=1, keepdims=True)))
-    return MicrPlaces(
-        (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), best.max(axis=1, initial=0.0), shifts
-    )
+    shares = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return MicrPlaces(shares, best.max(axis=1, initial=0.0), shifts, middles.mean(axis=(1, 2)))
 
 
 def ink_window(ink: Ink, matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
