@@ -41,56 +41,6 @@ _LEAST_FRAME_MM = 4.0
 """Lower boxes hold no writing."""
 _REACH = 0.15
 """How far beyond a field its writing may reach, in heights of the field."""
-_EMPTY = 0.30
-"""Marks smaller than this share of a box's height are specks."""
-_OWN = 0.75
-"""Share of a component that must lie in one box to be that box's as a whole."""
-_GAP = 0.22
-"""Paper between the digits of boxes when they are set as a line, in heights."""
-_TICK = (0.015, 0.035, 0.6)
-"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
-_LEAST_RULE_MM = 7.5
-"""Shorter straight strokes may be written."""
-_LEAST_FRAME_MM = 4.0
-"""Lower boxes hold no writing."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
-_OWN = 0.75
-"""Share of a component that must lie in one box to be that box's as a whole."""
-_GAP = 0.22
-"""Paper between the digits of boxes when they are set as a line, in heights."""
-_TICK = (0.015, 0.035, 0.6)
-"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
-_LEAST_RULE_MM = 7.5
-"""Shorter straight strokes may be written."""
-_LEAST_FRAME_MM = 4.0
-"""Lower boxes hold no writing."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
-_GAP = 0.22
-"""Paper between the digits of boxes when they are set as a line, in heights."""
-_TICK = (0.015, 0.035, 0.6)
-"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
-_LEAST_RULE_MM = 7.5
-"""Shorter straight strokes may be written."""
-_LEAST_FRAME_MM = 4.0
-"""Lower boxes hold no writing."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
-_TICK = (0.015, 0.035, 0.6)
-"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
-_LEAST_RULE_MM = 7.5
-"""Shorter straight strokes may be written."""
-_LEAST_FRAME_MM = 4.0
-"""Lower boxes hold no writing."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
-_LEAST_RULE_MM = 7.5
-"""Shorter straight strokes may be written."""
-_LEAST_FRAME_MM = 4.0
-"""Lower boxes hold no writing."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

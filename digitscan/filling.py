@@ -52,32 +52,6 @@ _DPI = (150.0, 300.0)
 """Working resolution of a blank, at the least and at the most."""
 _CELL_PX = 44
 """Height in pixels that the lowest field has at the working resolution, within `_DPI`."""
-_TOLERANCE_PX = 2
-"""How far the page's printed ink may lie from the blank's after registration."""
-_EMPTY = 0.30
-"""Marks smaller than this share of a box's height are specks."""
-_OWN = 0.75
-"""Share of a component that must lie in one box to be that box's as a whole."""
-_GAP = 0.22
-"""Paper between the digits of boxes when they are set as a line, in heights."""
-_TICK = (0.015, 0.035, 0.6)
-"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
-_CELL_PX = 44
-"""Height in pixels that the lowest field has at the working resolution, within `_DPI`."""
-_TOLERANCE_PX = 2
-"""How far the page's printed ink may lie from the blank's after registration."""
-_EMPTY = 0.30
-"""Marks smaller than this share of a box's height are specks."""
-_OWN = 0.75
-"""Share of a component that must lie in one box to be that box's as a whole."""
-_GAP = 0.22
-"""Paper between the digits of boxes when they are set as a line, in heights."""
-_TICK = (0.015, 0.035, 0.6)
-"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
