@@ -317,7 +317,11 @@ def main() -> None:
         sheet, truth = cheque_sheet(
             cheques, lambda: pen_of(Hand(rng, images.astype(np.float64), labels, slant=0.05)), rng
         )
-        cv2.imwrite(str(FOLDER / "filled" / "cheques-scan.jpg"), damaged(sheet, "scan", rng, DPI), [cv2.IMWRITE_JPEG_QUALITY, 80])
+        cv2.imwrite(
+            str(FOLDER / "filled" / "cheques-scan.jpg"),
+            damaged(sheet, "scan", rng, DPI),
+            [cv2.IMWRITE_JPEG_QUALITY, 80],
+        )
         out.writerows(
             ["cheques-scan.jpg", copy_name(field, number), text]
             for number, values in enumerate(truth, 1)
