@@ -173,8 +173,11 @@ def zone_pictures(template: Template, page: Path | None = None) -> Iterator[tupl
 def _zones_on_empty(form: FormPage) -> NDArray[np.uint8]:
     if form.blank is not None:
         return draw_zones(form.blank.image, form.cells)
-    empty = draw_cheque(form, {}, np.random.default_rng(1))
-    return draw_zones(empty.image, form.cells)
+    example = {"transit": "122000661", "account": "0123456789", "serial": "1001"}
+    values = {f.name: example.get(f.part, "") for f in form.template.field if f.kind == "micr"}
+    empty = draw_cheque(form, values, np.random.default_rng(1)).image
+    found = find_cheques(empty, [form])
+    return draw_zones(empty, form.cells if found is None else [slot.cell for slot in found.slots])
 
 
 def _zones_on_cheques(page: RasterPage, form: FormPage) -> Iterator[tuple[bytes, float]]:
