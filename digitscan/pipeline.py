@@ -56,8 +56,9 @@ _AIR = 0.09
 """Paper around the smaller view of a string: what stands out above or below makes the digits of others that small."""
 _LARGE_PAGE = 2000
 """Shorter side in pixels from which a page may be halved: A4 at 250 dpi and more, photographs of 12 megapixels."""
-_LARGE_WRITING = 13.0
-"""Median height of strings, in pixels of the halved page, from which it is read so: capitals of 9 points at 300 dpi."""
+_LARGE_WRITING = (10.0, 13.0)
+"""Heights of strings, in pixels of the halved page, from which it is read so: a fifth of them may be lower than the
+first, half of them lower than the second. Capitals of 9 points at 300 dpi have 13, their small letters 10."""
 _HALVING: Transform = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
 """From pixels of a page to those of its half, whose centres lie between theirs."""
 _BEYOND_DOUBT = 0.995
@@ -279,7 +280,10 @@ def _is_large(image: GrayImage, layout: Layout) -> bool:
 
 def _written_large(lattices: Sequence[StringLattice]) -> bool:
     """Whether the strings of a page, words included, are high enough to be read as they are."""
-    return bool(lattices) and float(np.median([lattice.height for lattice in lattices])) >= _LARGE_WRITING
+    if not lattices:
+        return False
+    heights = np.percentile([lattice.height for lattice in lattices], (20, 50))
+    return bool((heights >= _LARGE_WRITING).all())
 
 
 def _line_box(box: Box, layout: Layout, shape: tuple[int, ...]) -> Box:

@@ -420,3 +420,38 @@ def test_pages_are_finished_while_the_next_are_classified(tmp_path: Path, monkey
     balance.network_s = 5.0
     assert "the network" in balance.words() and "bottleneck" in balance.words()
     assert "more --jobs" in local.Balance(pages_s=9.0).words() and local.Balance().words() == ""
+
+
+# ------------------------------------------------------------------------------------------- large pages
+
+
+def _stages(image: np.ndarray, config: Config) -> tuple[list[str], PreparedPage]:
+    seen: list[str] = []
+    page = RasterPage(PageRef("large"), image)
+    return seen, prepare_page(page, config, look=lambda stage, _: seen.append(stage))
+
+
+def test_a_large_page_is_halved_and_read_the_same(classifier: Classifier) -> None:
+    image = paper(2300, 3000)
+    for row, text in enumerate(("27183", "31415", "16180")):
+        cv2.putText(image, text, (300, 600 + 700 * row), cv2.FONT_HERSHEY_SIMPLEX, 4.0, 30, 12, cv2.LINE_AA)
+    whole = Config(imaging={"reduce": False})
+    assert "halved" in _stages(image, Config())[0] and "halved" not in _stages(image, whole)[0]
+    outcomes = [read_raster(RasterPage(PageRef("l"), image), classifier, config) for config in (Config(), whole)]
+    halved, full = outcomes
+    assert isinstance(halved, PageResult) and isinstance(full, PageResult)
+    assert [r.text for r in halved.readings] == [r.text for r in full.readings] == ["27183", "31415", "16180"]
+    assert (halved.width, halved.height) == (full.width, full.height) == (2300, 3000)
+    for a, b in zip(halved.readings, full.readings, strict=True):
+        assert max(abs(x - y) for x, y in zip(a.box, b.box, strict=True)) <= 6
+    assert 0.9 < halved.quality.text_height_px / full.quality.text_height_px < 1.1
+
+
+def test_small_writing_on_a_large_page_is_read_at_full_resolution() -> None:
+    image = paper(2300, 3000)
+    for row in range(20):
+        cv2.putText(image, "2718 3141 1618", (300, 300 + 120 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 30, 2, cv2.LINE_AA)
+    seen, page = _stages(image, Config())
+    assert seen.index("halved") < len(seen) - 1 - seen[::-1].index("soft ink")  # looked at again
+    assert seen.count("soft ink") == 2
+    assert 15 < np.median([string.height for string in page.strings]) < 40  # in pixels of the page itself
