@@ -14,7 +14,6 @@ from digitscan.batch.crew import Crew, Setup
 from digitscan.batch.items import PageRead
 from digitscan.batch.local import Balance, read_pages
 from digitscan.core.config import Config, load_config
-from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.types import (
     GrayImage,
@@ -114,7 +113,7 @@ class Reader:
         # A worker that loaded TensorFlow would cost more than it gives: then, and for a GPU, one classifier reads.
         self._workers_read = self.classifier.runtime == "LiteRT"
         if crew is not None:
-            crew.begin(self.worker_setup(max(1, usable_cores() // crew.limit)))
+            crew.begin(self.worker_setup(crew.threads))
 
     def worker_setup(self, threads: int = 1) -> Setup:
         """What a worker process needs to read as this reader does, or to prepare pages for it."""

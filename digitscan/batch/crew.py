@@ -193,10 +193,13 @@ class Crew:
     ----------
     jobs : int
         Workers at the most; 0 takes `default_jobs`.
+    threads : int
+        Of each worker's networks: with one, so many workers keep so many cores busy.
     """
 
-    def __init__(self, jobs: int = 0) -> None:
+    def __init__(self, jobs: int = 0, threads: int = 1) -> None:
         self.limit = jobs or default_jobs()
+        self.threads = threads
         self._timeout_s = 0.0
         self._setup: Setup | None = None
         self._changed = threading.Condition()

@@ -137,7 +137,9 @@ def process(
     ] = None,
     jobs: Annotated[
         int,
-        typer.Option("--jobs", "-j", min=0, help="Processes that read pages; 0 takes the cores.", rich_help_panel=_RUN),
+        typer.Option(
+            "--jobs", "-j", min=0, help="Processes that read pages, a core each; 0: all cores.", rich_help_panel=_RUN
+        ),
     ] = 0,
     engine: Annotated[
         Literal["local", "ray"],

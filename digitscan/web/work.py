@@ -20,6 +20,7 @@ import numpy as np
 
 from digitscan.batch.crew import Crew
 from digitscan.core.config import Config, load_config
+from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError, IngestError, UsageError
 from digitscan.core.types import CROP_SIZE, Crops, GrayImage, Layout, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.drawn import DrawnNumber, read_drawing
@@ -168,7 +169,7 @@ class Work:
         batch = base.batch.model_copy(update={"page_timeout_s": settings.page_timeout_s})
         self.config = base.model_copy(update={"ingest": ingest, "batch": batch})
         # Uploads are read in a process of their own: a file that hangs or crashes it costs itself alone.
-        self.crew = Crew(1)
+        self.crew = Crew(1, threads=usable_cores())
         self.reader = Reader(self.config, jobs=1, forms=settings.templates, crew=self.crew)
         self.plain = self.reader if not settings.templates else Reader(self.config, jobs=1)
         self.batcher = Batcher(self.reader.classifier, settings.together)
