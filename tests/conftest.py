@@ -156,6 +156,8 @@ def served(settings: WebSettings) -> Iterator[str]:
     thread.start()
     address = f"http://127.0.0.1:{settings.port}"
     wait_until_up(address)
-    yield address
-    server.should_exit = True
-    thread.join(timeout=10)
+    try:
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)

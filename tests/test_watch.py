@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -200,7 +201,9 @@ def test_ctrl_c_writes_what_was_read(tmp_path: Path) -> None:
     a_scan(inbox / "a.png", "314")
     command = [sys.executable, "-m", "digitscan", "watch", str(inbox), "--done", str(tmp_path / "done"), "--failed",
                str(tmp_path / "failed"), "--out", str(out), "--settle", "0.1", "--poll", "0.1"]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and so it would be by what they start.
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         ends = time.monotonic() + 60
         while not (tmp_path / "done" / "a.png").exists() and time.monotonic() < ends:
             time.sleep(0.1)
