@@ -29,7 +29,7 @@ _WEIGHTS = (-0.3, 0.0, 0.35)
 _BLUR = 0.45
 """Of the scan, in modules."""
 _EVIDENCE = 60.0
-"""What a unit of likeness counts, in log units; fitted on drawn lines with other damage (benchmarks/cheques.py)."""
+"""What a unit of likeness counts, in log units: a shape that is likelier by a twentieth is twenty times as probable."""
 _NOTHING = 0.45
 """Likeness that paper, or whatever else may stand there, is credited with."""
 
