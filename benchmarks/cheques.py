@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from forms import mnist_writer
 from rich.console import Console
@@ -23,6 +22,7 @@ from rich.table import Table
 
 from digitscan import Reader
 from digitscan.batch.reading import read_raster
+from digitscan.chequebook import lay_askew
 from digitscan.core.template import copy_name
 from digitscan.core.types import GrayImage, PageOutcome, PageRef, PageResult, RasterPage, State
 from digitscan.cutting import FormPage
@@ -41,16 +41,9 @@ def values_of(form: FormPage, rng: Rng) -> dict[str, str]:
 
 def sheet(form: FormPage, pen: Pen, rng: Rng) -> tuple[GrayImage, list[dict[str, str]]]:
     """An A4 page with three cheques that lie askew."""
-    page, truth = np.full((2339, 1700), 250, np.uint8), []
-    for k in range(3):
-        truth.append(values_of(form, rng))
-        cheque = fill(form, truth[-1], pen, rng)
-        turn = cv2.getRotationMatrix2D((cheque.shape[1] / 2, cheque.shape[0] / 2), float(rng.uniform(-2, 2)), 1.0)
-        turn[:, 2] += 120 + rng.uniform(0, 150), 80 + k * 740
-        page = np.minimum(page, cv2.warpAffine(cheque, turn, page.shape[::-1], borderValue=250))
-    if rng.random() < 0.5:
-        return np.asarray(np.rot90(page, 2), np.uint8).copy(), truth
-    return np.asarray(page, np.uint8), truth
+    truth = [values_of(form, rng) for _ in range(3)]
+    page = lay_askew([fill(form, values, pen, rng) for values in truth], rng)
+    return np.rot90(page, 2).copy() if rng.random() < 0.5 else page, truth
 
 
 def singles(reader: Reader, count: int, data: Path | None) -> Iterator[tuple[str, PageOutcome, list[dict[str, str]]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,11 +14,10 @@ from digitscan.core.micr import (
     HEIGHT,
     MODULE_INCH,
     ON_US,
-    PITCH_INCH,
-    RIGHT_EDGE_INCH,
     TRANSIT,
     TRANSIT_POSITION,
     WIDTH,
+    inches_from_right,
 )
 from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import GrayImage
@@ -118,8 +117,7 @@ def print_line(page: NDArray[np.float32], text: str, dpi: float) -> None:
     for k, symbol in enumerate(text):
         if symbol == " ":
             continue
-        place = first - k - 1
-        right = page.shape[1] - (RIGHT_EDGE_INCH + place * PITCH_INCH) * dpi
+        right = page.shape[1] - inches_from_right(first - k) * dpi
         x = round(right - (WIDTH + MARGIN) * module)
         y = round(page.shape[0] - BASE_INCH * dpi - (HEIGHT + MARGIN) * module)
         glyph = draw_glyph(symbol, module)
@@ -127,6 +125,17 @@ def print_line(page: NDArray[np.float32], text: str, dpi: float) -> None:
             continue
         part = page[y : y + glyph.shape[0], x : x + glyph.shape[1]]
         np.minimum(part, 1 - 0.92 * glyph[: part.shape[0]], out=part)
+
+
+def lay_askew(cheques: Sequence[GrayImage], rng: np.random.Generator) -> GrayImage:
+    """Up to three cheques on the glass of a scanner, none of them quite straight: an A4 page at 200 dpi."""
+    page = np.full((2339, 1700), 250, np.uint8)
+    for number, cheque in enumerate(cheques):
+        turn = cv2.getRotationMatrix2D((cheque.shape[1] / 2, cheque.shape[0] / 2), float(rng.uniform(-2, 2)), 1.0)
+        turn[:, 2] += 120 + rng.uniform(0, 150), 80 + number * 740
+        laid = cv2.warpAffine(cheque, turn, (page.shape[1], page.shape[0]), borderValue=250)
+        page = np.minimum(page, np.asarray(laid, np.uint8))
+    return page
 
 
 def _ground(width: int, height: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -17,11 +17,11 @@ from digitscan.core.micr import (
     HEIGHT,
     MODULE_INCH,
     ON_US,
-    PITCH_INCH,
-    RIGHT_EDGE_INCH,
+    PITCH,
     TRANSIT,
     TRANSIT_POSITION,
     WIDTH,
+    inches_from_right,
     parts_of_line,
 )
 from digitscan.core.template import MM_PER_INCH, Template
@@ -34,7 +34,6 @@ from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import flatten_photo, quarter_turn
 from digitscan.micr import ReadMicr, read_micr_lines
-from digitscan.recognition.micr import PITCH
 
 DPI = 200.0
 """Resolution at which cheques are read."""
@@ -144,8 +143,8 @@ def _laid(image: GrayImage, lines: Sequence[ReadMicr], to_image: Transform, form
         how = cv2.INTER_AREA | cv2.WARP_INVERSE_MAP
         cheque = cv2.warpPerspective(image, to_source, (width, height), flags=how, borderValue=255)
         own = cutter.cut(np.asarray(cheque, np.uint8), form)
-        boxes += sum(cutter.framed(cell) is not cell for cell in form.cells if cell.zone.find == "frame")
         by_name = {slot.cell.name: slot for slot in own}
+        boxes += sum(by_name[cell.name].cell.box != cell.box for cell in form.cells if cell.zone.find == "frame")
         for cell, constraint in zip(form.cells, form.constraints, strict=True):
             slot = by_name.get(cell.name) or _of_line(line, Slot(cell, constraint, None), to_line)
             slots.append(replace(slot, to_source=to_source, copy=number if len(lines) > 1 else None))
@@ -157,7 +156,7 @@ def _to_modules(line: ReadMicr, size_mm: tuple[float, float]) -> Transform:
     """From pixels of the upright cheque to modules of its line: the left transit symbol tells where the line stands."""
     width, height = (side / MM_PER_INCH for side in size_mm)
     place = int(line.places[line.text.index(TRANSIT)])
-    zero = width - RIGHT_EDGE_INCH - (TRANSIT_POSITION - 1 + place) * PITCH_INCH
+    zero = width - inches_from_right(TRANSIT_POSITION + place)
     per_module = DPI * MODULE_INCH
     return np.array(
         [
@@ -171,7 +170,7 @@ def _to_modules(line: ReadMicr, size_mm: tuple[float, float]) -> Transform:
 def _of_line(line: ReadMicr, slot: Slot, to_line: Transform) -> Slot:
     """A field of the line: its digits place by place."""
     text, zone = line.text, slot.cell.zone
-    start, stop = parts_of_line(text).get(getattr(zone, "part", "line"), (0, 0))
+    start, stop = parts_of_line(text).get(zone.part, (0, 0))
     exactly = slot.constraint is not None and zone.length == (stop - start, stop - start)
     kept = [k for k in range(start, stop) if text[k].isdigit() or (exactly and text[k] not in DASH)]
     if not kept:

@@ -112,44 +112,61 @@ class Slot:
     copy: int | None = None
 
 
-class Cutter:
-    """Cuts the fields out of pages that lie on their forms: strings and the candidates' ink of one after the other."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sheet:
+    """A page that lies on its form, and what is found on it.
 
-    def __init__(self) -> None:
-        self.strings: list[PreparedString] = []
-        self.inks: list[Ink] = []
+    Attributes
+    ----------
+    form : FormPage
+    soft : (H, W) uint8
+        Soft ink.
+    raw : (H, W) bool
+        Ink, the form's own print and all.
+    mask : (H, W) bool
+        Ink without it.
+    printed : (H, W) bool or None
+        The form's own print, where its blank is known.
+    frames : list of Box
+        Printed boxes, where it is not.
+    found : Components
+        Of `mask`.
+    struck : list of Box
+        What was crossed out.
+    """
 
-    def cut(self, image: GrayImage, form: FormPage) -> list[Slot]:
-        """All fields of a page that lies on its form, but for those of a cheque's line."""
-        self._form = form
-        self._soft: Ink = soft_ink(image)
-        self._raw, levels = binarize(self._soft)
-        self._printed: Mask | None = None
-        self.frames: list[Box] = []
+    form: FormPage
+    soft: Ink
+    raw: Mask
+    mask: Mask
+    printed: Mask | None
+    frames: list[Box]
+    found: Components
+    struck: list[Box]
+
+    @classmethod
+    def of(cls, image: GrayImage, form: FormPage) -> _Sheet:
+        """Part the writing on a page from its form's print."""
+        soft = soft_ink(image)
+        raw, levels = binarize(soft)
+        printed, frames = None, []
         if form.blank is not None:
-            self._printed = form.blank.mask
+            printed = form.blank.mask
             side = 2 * _TOLERANCE_PX + 1
-            near = cv2.dilate(self._printed.view(np.uint8), np.ones((side, side), np.uint8))
+            near = cv2.dilate(printed.view(np.uint8), np.ones((side, side), np.uint8))
             line = max(1.0, 0.25 * form.dpi / MM_PER_INCH) + 2 * _TOLERANCE_PX
-            self._mask = remove_rules(self._raw, np.asarray(near, np.uint8), line)
+            mask = remove_rules(raw, np.asarray(near, np.uint8), line)
         else:
-            rules, pixels = find_rules(
-                line_mask(self._soft, levels), shortest=round(_LEAST_RULE_MM * form.dpi / MM_PER_INCH)
-            )
-            self.frames = rules.frames
-            self._mask = remove_rules(self._raw, pixels, rules.thickness_px)
-        self._found: Components = label(self._mask)
-        self._struck = find_struck(self._mask & levels.dark_strokes(self._soft))
-        return [
-            self._slot(cell, constraint)
-            for cell, constraint in zip(form.cells, form.constraints, strict=True)
-            if cell.zone.kind != "micr"
-        ]
+            rules, pixels = find_rules(line_mask(soft, levels), shortest=round(_LEAST_RULE_MM * form.dpi / MM_PER_INCH))
+            frames = rules.frames
+            mask = remove_rules(raw, pixels, rules.thickness_px)
+        struck = find_struck(mask & levels.dark_strokes(soft))
+        return cls(form, soft, raw, mask, printed, frames, label(mask), struck)
 
     def framed(self, cell: Cell) -> Cell:
         """The cell where its printed box is, if one lies where it is looked for."""
         within = whole_box(cell.box)
-        least = _LEAST_FRAME_MM * self._form.dpi / MM_PER_INCH
+        least = _LEAST_FRAME_MM * self.form.dpi / MM_PER_INCH
         inside = [
             frame
             for frame in self.frames
@@ -165,47 +182,65 @@ class Cutter:
         edge = max(1.0, 0.02 * best.height)
         return replace(cell, box=(best.x + edge, best.y + edge, best.width - 2 * edge, best.height - 2 * edge))
 
-    def _slot(self, cell: Cell, constraint: Constraint | None) -> Slot:
-        if cell.zone.find == "frame":
-            cell = self.framed(cell)
-        if cell.zone.kind == "mark":
-            return self._tick(cell)
-        cut = self._boxes if cell.zone.kind in ("boxes", "comb") else self._line
-        slot = cut(cell, constraint)
-        if slot.string is None:
-            return replace(slot, state=State.BLANK)
-        if any(covers(struck, self.strings[slot.string].box) for struck in self._struck):
-            return replace(slot, state=State.STRUCK)
-        return slot
+    def near(self, box: Box) -> np.ndarray:
+        """Components that lie in a field, or reach a little out of it."""
+        reach = _REACH * box.height
+        x, y, w, h = (self.found.boxes[:, k].astype(np.float64) for k in range(4))
+        middle_x, middle_y = x + w / 2, y + h / 2
+        inside = (middle_x >= box.x - 0.3 * reach) & (middle_x <= box.right + 0.3 * reach)
+        inside &= (middle_y >= box.y - reach) & (middle_y <= box.bottom + reach)
+        return np.flatnonzero(inside & (self.found.areas >= 4))
 
-    def _tick(self, cell: Cell) -> Slot:
+    def tick(self, cell: Cell) -> Slot:
+        """A tick box."""
         box = whole_box(cell.box)
         reach = max(1, round(0.1 * min(box.width, box.height)))
-        part = self._mask[box.y + reach : box.bottom - reach, box.x + reach : box.right - reach]
+        part = self.mask[box.y + reach : box.bottom - reach, box.x + reach : box.right - reach]
         share = float(part.mean()) if part.size else 0.0
         maybe, surely, blotted = _TICK
         note = "a faint mark" if maybe <= share < surely else "blotted out, or filled" if share > blotted else ""
         state = State.VALUE if share >= surely else State.BLANK
         return Slot(cell, None, None, state=state, note=note)
 
-    def _near(self, box: Box) -> np.ndarray:
-        """Components that lie in a field, or reach a little out of it."""
-        reach = _REACH * box.height
-        x, y, w, h = (self._found.boxes[:, k].astype(np.float64) for k in range(4))
-        middle_x, middle_y = x + w / 2, y + h / 2
-        inside = (middle_x >= box.x - 0.3 * reach) & (middle_x <= box.right + 0.3 * reach)
-        inside &= (middle_y >= box.y - reach) & (middle_y <= box.bottom + reach)
-        return np.flatnonzero(inside & (self._found.areas >= 4))
 
-    def _boxes(self, cell: Cell, constraint: Constraint | None) -> Slot:
+class Cutter:
+    """Cuts the fields out of pages that lie on their forms: strings and the candidates' ink of one after the other."""
+
+    def __init__(self) -> None:
+        self.strings: list[PreparedString] = []
+        self.inks: list[Ink] = []
+
+    def cut(self, image: GrayImage, form: FormPage) -> list[Slot]:
+        """All fields of a page that lies on its form, but for those of a cheque's line."""
+        sheet = _Sheet.of(image, form)
+        return [
+            self._slot(sheet, cell, constraint)
+            for cell, constraint in zip(form.cells, form.constraints, strict=True)
+            if cell.zone.kind != "micr"
+        ]
+
+    def _slot(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
+        if cell.zone.find == "frame":
+            cell = sheet.framed(cell)
+        if cell.zone.kind == "mark":
+            return sheet.tick(cell)
+        cut = self._boxes if cell.zone.kind in ("boxes", "comb") else self._line
+        slot = cut(sheet, cell, constraint)
+        if slot.string is None:
+            return replace(slot, state=State.BLANK)
+        if any(covers(struck, self.strings[slot.string].box) for struck in sheet.struck):
+            return replace(slot, state=State.STRUCK)
+        return slot
+
+    def _boxes(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
         places = cell.zone.places
         box = whole_box(cell.box)
         wide = box.width / places
         parts: list[list[tuple[Box, Ink]]] = [[] for _ in range(places)]
         borders = [round(box.x + k * wide) for k in range(places + 1)]
-        for index in self._near(box):
-            own = self._found.box(int(index))
-            alone = cut_out(self._soft, self._found.labels, [int(index) + 1], own)
+        for index in sheet.near(box):
+            own = sheet.found.box(int(index))
+            alone = cut_out(sheet.soft, sheet.found.labels, [int(index) + 1], own)
             at = Box(max(own.x - 1, 0), max(own.y - 1, 0), alone.shape[1], alone.shape[0])
             columns = (alone > 0).sum(axis=0).astype(np.float64)
             shares = np.array([columns[max(a - at.x, 0) : max(b - at.x, 0)].sum() for a, b in pairwise(borders)])
@@ -247,27 +282,27 @@ class Cutter:
         self.inks.extend(ink for _, ink in digits)
         return Slot(cell, constraint, len(self.strings) - 1, note=note)
 
-    def _line(self, cell: Cell, constraint: Constraint | None) -> Slot:
+    def _line(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
         box = whole_box(cell.box)
-        index = self._read_region(box, self._mask)
+        index = self._read_region(sheet, box, sheet.mask)
         if index is None:
             return Slot(cell, constraint, None)
         again = None
-        if self._printed is None:
+        if sheet.printed is None:
             return Slot(cell, constraint, index)
-        inner = self._printed[
+        inner = sheet.printed[
             box.y + box.height // 6 : box.bottom - box.height // 6, box.x + 3 : max(box.right - 3, box.x + 4)
         ]
         if inner.mean() > 0.004:  # the form prints something where one writes: read it with that ink too
-            again = self._read_region(box, self._raw)
+            again = self._read_region(sheet, box, sheet.raw)
         return Slot(cell, constraint, index, again)
 
-    def _read_region(self, box: Box, mask: Mask) -> int | None:
+    def _read_region(self, sheet: _Sheet, box: Box, mask: Mask) -> int | None:
         """Make a region that holds one number into a string; gives its row, None where it is empty."""
         reach = round(_REACH * box.height)
         top, left = max(box.y - reach, 0), max(box.x, 0)
         bottom, right = min(box.bottom + reach, mask.shape[0]), min(box.right, mask.shape[1])
-        part, soft = np.ascontiguousarray(mask[top:bottom, left:right]), self._soft[top:bottom, left:right]
+        part, soft = np.ascontiguousarray(mask[top:bottom, left:right]), sheet.soft[top:bottom, left:right]
         if part.size == 0:
             return None
         found = label(part)

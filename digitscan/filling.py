@@ -374,6 +374,9 @@ def _reading(
         )
     if text is None:
         return replace(empty, state=State.ILLEGIBLE, review=True, reason="no digits could be made out", confidence=0.0)
+    if text.struck > 0.5:
+        why = f"digits are struck out: {text.written}" if text.raw else "struck out"
+        return replace(empty, state=State.STRUCK, review=True, reason=why, confidence=text.struck)
     best = choice.guesses[choice.chosen]
     review, reason = reason_of(text, config.decode)
     reasons = [reason] if reason else []

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.micr import PITCH_INCH, SYMBOLS, WIDTH
+from digitscan.core.micr import PITCH, SYMBOLS, WIDTH
 from digitscan.core.types import Ink, Mask, Transform
-from digitscan.recognition.micr import PITCH, SCALE, ink_window, read_places, window_origin
+from digitscan.recognition.micr import SCALE, ink_window, read_places, window_origin
 from digitscan.segmentation.components import label
 from digitscan.segmentation.micr import MicrLine, find_micr_lines
 
@@ -161,8 +161,3 @@ def _set_right(line: MicrLine, places: NDArray[np.int64], shifts: NDArray[np.flo
         [[1 + along[0], -across[0], along[1]], [across[0], 1 + along[0], across[1]], [0.0, 0.0, 1.0]]
     )
     return replace(line, to_page=line.to_page @ change)
-
-
-def inch_px(read: ReadMicr) -> float:
-    """Resolution of the page that a line tells, in pixels an inch."""
-    return read.line.module_px * PITCH / PITCH_INCH

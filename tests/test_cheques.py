@@ -19,12 +19,12 @@ from digitscan.chequebook import draw_cheque, line_of, print_line
 from digitscan.cheques import cheque_form, find_cheques
 from digitscan.cli.app import app
 from digitscan.core.errors import UsageError
-from digitscan.core.micr import AMOUNT, DASH, GLYPHS, ON_US, SYMBOLS, TRANSIT, parts_of_line
+from digitscan.core.micr import AMOUNT, DASH, GLYPHS, MODULE_INCH, ON_US, SYMBOLS, TRANSIT, parts_of_line
 from digitscan.core.template import load_template
 from digitscan.core.types import PageFailure, PageRef, PageResult, RasterPage, State
 from digitscan.cutting import FormPage
 from digitscan.imaging.binarize import binarize, soft_ink
-from digitscan.micr import inch_px, read_micr_lines
+from digitscan.micr import read_micr_lines
 from digitscan.recognition.micr import draw_glyph
 from digitscan.stress import damaged, drawn_hands, fill, random_values
 
@@ -67,7 +67,7 @@ def test_a_line_is_read_at_any_resolution_and_tells_it(dpi: float) -> None:
     ink = soft_ink(image)
     lines = read_micr_lines(ink, binarize(ink)[0])
     assert [line.text for line in lines] == [PERSON]
-    assert abs(inch_px(lines[0]) - dpi) < 0.01 * dpi and lines[0].quality > 0.95
+    assert abs(lines[0].line.module_px / MODULE_INCH - dpi) < 0.01 * dpi and lines[0].quality > 0.95
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)

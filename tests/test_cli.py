@@ -3,8 +3,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +254,18 @@ def test_progress_as_json_lines(fake: None, scans: Path, tmp_path: Path) -> None
     assert (end["pages"], end["failed"], end["strings"], end["interrupted"]) == (3, 1, 3, False)
     assert end["wrote"] == [str(tmp_path / "r.csv"), f"3 ALTO files in {tmp_path / 'alto'}"]
     assert len(list((tmp_path / "alto").glob("*.xml"))) == 3
+
+
+def test_ctrl_c_while_libraries_load_is_one_line() -> None:
+    code = "import sys; from digitscan.cli.start import main; print('ready', flush=True); main()"
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and so it would be by what they start.
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    command = [sys.executable, "-c", code, "process", "nothing-here.png"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 130 and told.strip() == "Interrupted."

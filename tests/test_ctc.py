@@ -5,8 +5,15 @@ from itertools import groupby, product
 import numpy as np
 import pytest
 
-from digitscan.core.types import SIGNS
-from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities
+from digitscan.core.types import SIGNS, STRUCK_OUT
+from digitscan.forms.ctc import (
+    align,
+    digits_alone,
+    likeliest_texts,
+    log_probabilities,
+    spell_signs,
+    struck_share,
+)
 from digitscan.recognition.lines import ALPHABET
 
 
@@ -45,7 +52,14 @@ def test_equal_digits_need_a_blank_between() -> None:
 
 
 def test_the_alphabet_is_digits_and_signs() -> None:
-    assert ALPHABET == "0123456789" + SIGNS
+    assert ALPHABET == "0123456789" + SIGNS + STRUCK_OUT
+
+
+def test_what_is_struck_out_is_seen_where_a_network_knows_of_it() -> None:
+    rows = np.full((4, len(ALPHABET) + 1), 0.01, np.float32)
+    rows[2, -1] = 0.8
+    assert struck_share(rows) == pytest.approx(0.8) and spell_signs(rows) == STRUCK_OUT
+    assert struck_share(rows[:, :-1]) == 0.0 == struck_share(rows[:0]) and spell_signs(rows[:, :-1]) == ""
 
 
 def test_digits_are_found_where_they_stand() -> None:

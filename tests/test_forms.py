@@ -3,11 +3,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import SIGNS, Box
 from digitscan.forms.context import Neighbour, neighbour, plausible
 from digitscan.forms.decode import Edge, ScoredLattice, shares
+from digitscan.forms.fields import read_field
 from digitscan.forms.readings import ReadDigit, ReadString, WholeLine, read_string
 
 
@@ -172,6 +174,31 @@ def test_signs_stand_where_they_were_written() -> None:
     assert bare.written == "25441"
     [unread] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, marked=True)
     assert unread.written == ""
+
+
+def struck_line(share: float) -> WholeLine:
+    """25#41, where the network gives the place of # so large a share."""
+    line = whole_line("25041")
+    rows = np.concatenate([line.views[0], np.full((len(line.views[0]), 1), 1e-5, np.float32)], axis=1)
+    rows[9, 1] = 1e-5
+    rows[9, 0], rows[9, -1] = 1 - share, share
+    return WholeLine((rows / rows.sum(axis=1, keepdims=True),), line.region)
+
+
+def test_a_number_with_struck_out_digits_is_not_guessed() -> None:
+    edges, rows = chain(5), sure(2, 5, None, 4, 1)
+    for whole in (True, False):
+        [read] = read_string(edges, rows, 5, 40, DecodeConfig(), whole=whole, line=struck_line(0.9))
+        assert read.struck and read.reason == "digits are struck out: 25#41"
+    field = read_field(edges, rows, 5, 40, struck_line(0.9), None)
+    assert field is not None and field.struck > 0.8 and field.written == "25#41" and field.best.probability < 0.2
+
+
+def test_what_may_be_struck_out_is_less_sure() -> None:
+    edges, rows = chain(4), sure(2, 5, 4, 1)
+    reads = [read_string(edges, rows, 4, 40, DecodeConfig(), whole=True, line=struck_line(p))[0] for p in (0.0, 0.4)]
+    assert [r.text for r in reads] == ["2541", "2541"] and not any(r.struck or "#" in r.written for r in reads)
+    assert reads[1].confidence == pytest.approx(0.6 * reads[0].confidence, rel=0.02)
 
 
 # ---------------------------------------------------------------- what else stands on the page

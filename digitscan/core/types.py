@@ -28,6 +28,8 @@ Posteriors: TypeAlias = NDArray[np.float32]
 
 SIGNS = ".,-=/:*$"
 """What a number may hold beside digits: points, commas, dashes and the signs that people put around amounts."""
+STRUCK_OUT = "#"
+"""Stands in a line for digits that their writer made unreadable."""
 CROP_SIZE = 28
 """Side of a normalized crop in pixels."""
 NOT_A_DIGIT = 10

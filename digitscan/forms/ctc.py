@@ -12,7 +12,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import SIGNS
+from digitscan.core.types import SIGNS, STRUCK_OUT
 from digitscan.forms.constraints import Automaton
 
 Real = NDArray[np.float64]
@@ -22,6 +22,7 @@ _TINY = 1e-30
 _NEGLIGIBLE = 1e-4
 """Answers below this start no new text: they would only widen the search."""
 _NOWHERE = 0.0, 0.0
+_MARKS = SIGNS + STRUCK_OUT
 _CONSTRAINED_BEAM = 60
 """Texts kept where a rule decides: the best one that it allows may start badly."""
 
@@ -137,6 +138,18 @@ def likeliest_texts(
     return [(text, log_scale + log(max(sum(p), _TINY))) for text, p in ends[:count]]
 
 
+def struck_share(posteriors: NDArray[np.float32]) -> float:
+    """How sure it is that a line holds digits which were struck out, 0 to 1; 0 where its network knows of no such.
+
+    Parameters
+    ----------
+    posteriors : (T, K) float32
+        As of `digits_alone`.
+    """
+    column = DIGITS + len(_MARKS)
+    return float(posteriors[:, column].max(initial=0.0)) if posteriors.shape[1] > column else 0.0
+
+
 def _by_share(item: tuple[str, tuple[float, float]]) -> tuple[float, str]:
     """Sorts texts by their probability, the likeliest first."""
     text, (ends_blank, ends_digit) = item
@@ -183,14 +196,15 @@ def align(posteriors: Real, text: str) -> list[tuple[int, int]]:
 
 
 def spell_signs(posteriors: NDArray[np.float32]) -> str:
-    """Separators and signs in a stretch of a line that holds no digit; what is unsure counts as none.
+    """Separators and signs in a stretch of a line that holds no digit, and what is struck out there; what is unsure
+    counts as none.
 
     Parameters
     ----------
-    posteriors : (T, 19) float32
-        T may be 0.
+    posteriors : (T, K) float32
+        As of `digits_alone`. T may be 0.
     """
     best = posteriors[:, DIGITS + 1 :].argmax(axis=1) if len(posteriors) else np.zeros(0, np.int64)
     sure = posteriors[np.arange(len(best)), DIGITS + 1 + best] > 0.5
-    found = [SIGNS[k] if here else "" for k, here in zip(best, sure, strict=True)]
+    found = [_MARKS[k] if here else "" for k, here in zip(best, sure, strict=True)]
     return "".join(sign for sign, _ in groupby(found))

@@ -54,6 +54,8 @@ class FieldText:
         Of the reading.
     written : str
         The raw reading with its points and signs.
+    struck : float
+        How sure it is that digits of it are struck out, 0 to 1.
     """
 
     guesses: tuple[Guess, ...]
@@ -62,6 +64,7 @@ class FieldText:
     decided_by: tuple[str, ...]
     digits: tuple[ReadDigit, ...]
     written: str
+    struck: float = 0.0
 
     @property
     def best(self) -> Guess:
@@ -122,6 +125,8 @@ def read_field(
     if line is None and len(rivals) and allowed[order[0]] and best is raw:
         # Alone, the lattice knows how sure each digit is; its paths say only how sure the parting is.
         weights = weights * float(np.prod([d.confidence for d in digits])) if digits else weights
+    struck = line.struck if line is not None else 0.0
+    weights = weights * (1 - struck)
     guesses = tuple(
         Guess(
             rivals[k].text,
@@ -139,6 +144,7 @@ def read_field(
         decided_by=tuple(constraint.broken(raw.text)) if overridden and constraint is not None else (),
         digits=tuple(digits),
         written=line.written(raw.text) if line is not None else raw.text,
+        struck=struck,
     )
 
 

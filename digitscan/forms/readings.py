@@ -9,9 +9,9 @@ import numpy as np
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.geometry import union
-from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
+from digitscan.core.types import NOT_A_DIGIT, STRUCK_OUT, Alternative, Box, Posteriors
 from digitscan.forms.constraints import Automaton
-from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities, spell_signs
+from digitscan.forms.ctc import align, digits_alone, likeliest_texts, log_probabilities, spell_signs, struck_share
 from digitscan.forms.decode import (
     REJECT_COST_NUMBER,
     REJECT_COST_PAGE,
@@ -59,7 +59,7 @@ class ReadString:
     written: str = ""
     """The text with its points, commas, dashes and signs; empty where they were not read."""
     struck: bool = False
-    """A stroke goes through all of it: what it says counts no more."""
+    """A stroke goes through all of it, or digits of it are scribbled over: what it says counts no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class WholeLine:
 
     Attributes
     ----------
-    views : tuple of (T, 19) float32
+    views : tuple of (T, K) float32
         Along the line: the blank, then `digitscan.recognition.lines.ALPHABET`. The first view shows it as it stands.
     region : Box
         What of the binary page the line was made of.
@@ -90,13 +90,20 @@ class WholeLine:
         logs = np.mean([log_probabilities(answer, asked) for answer in answers], axis=0)
         return dict(zip(asked, logs.tolist(), strict=True))
 
+    @property
+    def struck(self) -> float:
+        """How sure it is that digits are struck out, 0 to 1."""
+        return float(np.mean([struck_share(view) for view in self.views]))
+
     def written(self, text: str) -> str:
-        """A text of digits with the signs that stand before, between and after them."""
+        """A text of digits with the signs that stand before, between and after them, and `STRUCK_OUT` where digits
+        are."""
         view = self.views[0]
         places = align(digits_alone(view), text)
         starts, stops = [0, *(stop + 1 for _, stop in places)], [*(start for start, _ in places), len(view)]
         signs = [spell_signs(view[start:stop]) for start, stop in zip(starts, stops, strict=True)]
-        return "".join(sign + digit for sign, digit in zip(signs, [*text, ""], strict=True))
+        told = "".join(sign + digit for sign, digit in zip(signs, [*text, ""], strict=True))
+        return told if self.struck > 0.5 else told.replace(STRUCK_OUT, "")
 
     def digits(self, text: str) -> list[ReadDigit]:
         """The digits of a text where the line has them."""
@@ -214,6 +221,8 @@ def read_string(
         None for a word, several where letters part numbers.
     """
     reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
+    if line is not None and line.struck > 0.5:
+        return _struck_reading(line, whole)
     if line is not None:
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
         if rivals:
@@ -312,6 +321,17 @@ def rank_texts(
     return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
 
 
+def _struck_reading(line: WholeLine, whole: bool) -> list[ReadString]:
+    """A number of which digits are struck out; on a page, a scribble between words is none."""
+    text = max(line.log_probabilities([]).items(), key=lambda item: item[1])[0]
+    if not (text or whole):
+        return []
+    written = line.written(text)
+    reason = f"digits are struck out: {written}" if text else "struck out"
+    digits = tuple(line.digits(text))
+    return [ReadString(line.region, text, digits, line.struck, (), reason, written=written, struck=True)]
+
+
 def _read_together(
     rivals: Sequence[Rival],
     edges: Sequence[Edge],
@@ -335,7 +355,7 @@ def _read_together(
         union(d.box for d in digits),
         best.text,
         tuple(digits),
-        float(weights[0]),
+        float(weights[0]) * (1 - line.struck),
         alternatives,
         unsure(digits),
         maybe_word=not whole and _like_letters(digits),

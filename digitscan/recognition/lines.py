@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import SIGNS, Box, Ink
+from digitscan.core.types import SIGNS, STRUCK_OUT, Box, Ink
 
 LINE_NORMALIZATION_VERSION = 1
 """Raised whenever `normalize_line` changes its output; a model made for another version is refused."""
@@ -18,7 +18,7 @@ MAX_LINE_WIDTH = 640
 """Columns of the longest line; longer ones are squeezed."""
 COLUMN_STEP = 4
 """Columns of a line for each answer of the network."""
-ALPHABET = "0123456789" + SIGNS
+ALPHABET = "0123456789" + SIGNS + STRUCK_OUT
 """What a line is made of, in the order of the network's outputs after the first, which is CTC's blank."""
 
 Line = NDArray[np.uint8]

@@ -13,13 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.micr import GLYPHS, HEIGHT, MODULE_INCH, PITCH_INCH, SYMBOLS, WIDTH
+from digitscan.core.micr import GLYPHS, HEIGHT, SYMBOLS, WIDTH
 from digitscan.core.types import Ink
 
 SCALE = 4
 """Pixels a module has when it is looked at."""
-PITCH = PITCH_INCH / MODULE_INCH
-"""From place to place, in modules."""
 MARGIN = 2.0
 """Modules of paper around a shape that is drawn: neighbours begin beyond."""
 _SHIFT = 1.25

@@ -150,7 +150,8 @@ def read_card(folder: Path) -> ModelCard:
             remedy="train it again with `digitscan train`",
         )
     digits = card.input_shape == (CROP_SIZE, CROP_SIZE, 1) and len(card.classes) in (NOT_A_DIGIT, CLASS_COUNT)
-    lines = card.input_shape == (LINE_HEIGHT, 0, 1) and card.classes == ("blank", *ALPHABET)
+    outputs = "blank", *ALPHABET  # earlier networks know no struck out digits, which come last
+    lines = card.input_shape == (LINE_HEIGHT, 0, 1) and card.classes in (outputs, outputs[:-1])
     if not (digits or lines) or card.polarity != "ink-high":
         raise ModelError(
             f"model {card.id} does not take 28x28 ink-high crops of ten digits, with or without not-a-digit",

@@ -132,6 +132,8 @@ class LineReader:
     device : {"auto", "cpu", "gpu"}
     threads : int
         Of the light runtime; 0 takes the cores.
+    precision : {"float32", "bfloat16"}
+        In which Keras computes; see `digitscan.core.config.RecognitionConfig`.
 
     Raises
     ------
@@ -139,12 +141,14 @@ class LineReader:
         If the model is missing, damaged, made for another version, or no reader of lines.
     """
 
-    def __init__(self, model: str = "", *, device: Device = "auto", threads: int = 0) -> None:
+    def __init__(
+        self, model: str = "", *, device: Device = "auto", threads: int = 0, precision: Precision = "float32"
+    ) -> None:
         self.folder = locate(model or DEFAULT_LINE_MODEL)
         self.card: ModelCard = read_card(self.folder)
         if not self.card.reads_lines:
             raise ModelError(f"model {self.card.id} reads single digits", remedy="choose a model of lines")
-        self._opening = self.folder, self.card, device, threads
+        self._opening = self.folder, self.card, device, threads, precision
         self._engine: Engine | None = None
 
     def read(self, lines: Sequence[Line]) -> list[Posteriors]:

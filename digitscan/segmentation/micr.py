@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.micr import HEIGHT, MODULE_INCH, PITCH_INCH
+from digitscan.core.micr import HEIGHT, PITCH
 from digitscan.core.types import Transform
 from digitscan.segmentation.components import Components
 
 Real = NDArray[np.float64]
 
-_PITCH = PITCH_INCH / MODULE_INCH
 _LOWEST_PX = 7
 """Marks lower than this are not read."""
 _MOST_MARKS = 4000
@@ -89,7 +88,7 @@ def _chains(x: Real, y: Real, w: Real, h: Real) -> list[NDArray[np.int64]]:
     bottom, right = y + h, x + w
     for place, k in enumerate(order):
         following = order[place + 1 :]
-        following = following[: np.searchsorted(x[following], right[k] + _REACH * h[k] * _PITCH / HEIGHT)]
+        following = following[: np.searchsorted(x[following], right[k] + _REACH * h[k] * PITCH / HEIGHT)]
         alike = np.abs(h[following] - h[k]) < _LIKE * h[k]
         gap = x[following] - right[k]
         level = np.abs(bottom[following] - bottom[k]) < 0.15 * h[k] + 0.04 * np.maximum(gap, 0)
@@ -105,7 +104,7 @@ def _fitted(x: Real, y: Real, w: Real, h: Real) -> MicrLine | None:
     right, bottom = x + w, y + h
     slope, level = _level(right, bottom)
     height = float(np.median(h))
-    usual = height * _PITCH / HEIGHT
+    usual = height * PITCH / HEIGHT
     # Along the line, not across the page.
     along = right * np.sqrt(1 + slope**2)
     order = np.argsort(along)
@@ -129,7 +128,7 @@ def _fitted(x: Real, y: Real, w: Real, h: Real) -> MicrLine | None:
             return None
         places, along = places[near], along[near]
     angle = float(np.arctan(slope))
-    module = pitch / _PITCH
+    module = pitch / PITCH
     start = offset / np.sqrt(1 + slope**2)
     cos, sin = np.cos(angle) * module, np.sin(angle) * module
     to_page = np.array([[cos, sin, start], [sin, -cos, level + slope * start], [0.0, 0.0, 1.0]])

@@ -228,12 +228,19 @@ def cross_validate(config: TrainingConfig, folds: int, out: Path, **options: Any
 
 
 def _take_weights(network: Any, model: str, arch: str) -> None:
-    try:
-        network.set_weights(load_network(model, arch).get_weights())
-    except ValueError as error:
+    """Start where a model stands. Outputs that it does not have, always the last ones, start from nothing."""
+    own, known = network.get_weights(), load_network(model, arch).get_weights()
+    fits = len(own) == len(known) and all(
+        w.shape[:-1] == k.shape[:-1] and w.shape[-1:] >= k.shape[-1:] for w, k in zip(own, known, strict=True)
+    )
+    *below, kernel, bias = zip(own, known, strict=False)
+    if not fits or any(w.shape != k.shape for w, k in below):
         raise ModelError(
             f"{model} is an older {arch} with other layers", remedy="leave --start-from out, and train from nothing"
-        ) from error
+        )
+    for new, old in (kernel, bias):
+        new[..., : old.shape[-1]] = old
+    network.set_weights([*(k for _, k in below), kernel[0], bias[0]])
 
 
 def load_network(model: str, arch: str) -> Any:

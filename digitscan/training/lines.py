@@ -10,14 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.config import Config
-from digitscan.core.types import Box, Layout, PageRef, RasterPage
+from digitscan.core.types import STRUCK_OUT, Box, Layout, PageRef, RasterPage
 from digitscan.layout import unobserved
 from digitscan.pipeline import find_ink
 from digitscan.recognition.lines import Line, line_region, normalize_line
 from digitscan.segmentation.components import label
 from digitscan.segmentation.strings import one_string
-from digitscan.training.drawing import GlyphBank, SheetStyle, draw_digit, paper, scan, sheet_style, trim
+from digitscan.training.drawing import (
+    GlyphBank,
+    SheetStyle,
+    beside,
+    draw_digit,
+    paper,
+    pick,
+    scan,
+    sheet_style,
+    trim,
+    warp,
+)
 from digitscan.training.handwriting import curve
+from digitscan.training.overwriting import draw_struck
 from digitscan.training.sources import GlyphSource
 
 Rng = np.random.Generator
@@ -26,6 +38,10 @@ Canvas = NDArray[np.float32]
 _ONE_LINE = Config(layout=Layout.LINE)
 _SEPARATOR = "·"
 """A point at half height: drawn so, read as a point."""
+STRUCK_SHARE = 0.08
+"""Share of the numbers of which a part, or all, is made unreadable."""
+WORD_SHARE = 0.06
+"""Share of the lines that are a word, and read as nothing."""
 
 
 class WrittenLine(NamedTuple):
@@ -209,10 +225,43 @@ class Hand:
         return trim(stroke.ink)
 
 
+def spoil(text: str, rng: Rng) -> str:
+    """Put `STRUCK_OUT` in place of a digit of a text, of a few that follow each other, or of all."""
+    places = [k for k, character in enumerate(text) if character.isdigit()]
+    draw = rng.random()
+    count = 1 if draw < 0.7 else int(rng.integers(2, 4)) if draw < 0.9 else len(places)
+    start = int(rng.integers(max(len(places) - count, 0) + 1))
+    spoilt = set(places[start : start + count])
+    return "".join(STRUCK_OUT if k in spoilt else character for k, character in enumerate(text))
+
+
+def draw_word(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Canvas:
+    """Write letters side by side: (H, W) float32 ink, tight."""
+    sources = [source for source in (*bank.letters, bank.scripts) if source is not None]
+    source = sources[int(rng.integers(len(sources)))]
+    closeness = rng.uniform(-0.05, 0.25)
+    word = np.zeros((1, 1), np.float32)
+    for _ in range(int(rng.integers(2, 10))):
+        height = max(8, int(style.height * rng.uniform(0.6, 1.0)))
+        glyph, _ = pick(source, rng)
+        letter = warp(
+            glyph, height, rng, slant=style.slant, threshold=style.threshold, aspect=(0.85, 1.15), strength=0.5
+        )
+        word = beside(word, trim(letter), round((closeness + rng.normal(0, 0.04)) * style.height))
+    return trim(word)
+
+
 def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str]:
-    """Write a random number in one hand; gives the ink, tight, and the text in `ALPHABET`."""
+    """Write a random number in one hand; gives the ink, tight, and the text in `ALPHABET`.
+
+    Digits that were struck out side by side are one `STRUCK_OUT`. A word has an empty text.
+    """
+    if bank.letters and rng.random() < WORD_SHARE:
+        return draw_word(bank, style, rng), ""
     text = random_text(rng)
     hand = Hand(bank, rng)
+    if not hand.printed and rng.random() < STRUCK_SHARE:
+        text = spoil(text, rng)
     height = style.height
     pen = max(1, round(height * rng.uniform(0.05, 0.13)))
     closeness = rng.uniform(0.02, 0.3) if hand.printed else rng.uniform(-0.16, 0.3)
@@ -225,6 +274,11 @@ def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str
     k = 0
     while k < len(text):
         sign = text[k]
+        if sign == STRUCK_OUT:
+            parts.append((draw_struck(bank, style, rng), float(rng.normal(0, 0.05))))
+            is_digit.append(True)
+            k += 1
+            continue
         if not sign.isdigit():
             parts.append(draw_sign(sign, height, pen, rng))
             is_digit.append(False)
@@ -255,7 +309,10 @@ def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str
         region = canvas[top : top + h, x : x + w]
         np.maximum(region, ink[:, : region.shape[1]], out=region)
         x += max(2, w + round((closeness + rng.normal(0, 0.06)) * height))
-    return trim(canvas), text.replace(_SEPARATOR, ".")
+    told = "".join(
+        character for k, character in enumerate(text) if character != STRUCK_OUT or text[k - 1 : k] != STRUCK_OUT
+    )
+    return trim(canvas), told.replace(_SEPARATOR, ".")
 
 
 def _touching_at(canvas: Canvas, ink: Canvas, top: int, x: int, height: int) -> int:

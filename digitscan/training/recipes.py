@@ -25,7 +25,7 @@ class TrainingConfig:
     epochs: int = 46
     epoch_samples: int = 60_000
     """Crops in an epoch of the default recipe; a published one takes the whole training file."""
-    raw_share: float = 0.1
+    raw_share: float = 0.2
     """Share of each epoch that is MNIST as published, only normalized."""
     clean_share: float = 0.25
     """Share of the drawn crops that are MNIST digits, warped but never put on paper."""

@@ -83,7 +83,7 @@ _WIDTH_STEP = 32
 
 def line_batch(samples: Sequence[WrittenLine]) -> Batch:
     """Lines and texts as arrays, see `LineBatches`."""
-    targets = np.zeros((len(samples), max(len(s.text) for s in samples)), np.int32)
+    targets = np.zeros((len(samples), max(1, *(len(s.text) for s in samples))), np.int32)
     for row, sample in zip(targets, samples, strict=True):
         row[: len(sample.text)] = encode(sample.text)
     inputs = pad_lines([s.line for s in samples])[..., None].astype(np.float32) / np.float32(255)

@@ -27,13 +27,14 @@ from digitscan.training.drawing import (
     trim,
     warp,
 )
+from digitscan.training.overwriting import draw_struck
 from digitscan.training.sources import GlyphSource
 from digitscan.training.written import number_crops
 
 Rng = np.random.Generator
 Canvas = NDArray[np.float32]
 
-NEGATIVE_SHARE = 0.18
+NEGATIVE_SHARE = 0.2
 """Share of samples that are not a digit."""
 CUT_SHARE = 0.15
 """Share of samples that are digits cut free from touching neighbours."""
@@ -168,18 +169,20 @@ def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
         ink = beside(trim(left.ink), trim(right.ink), -int(height * rng.uniform(0.0, 0.12)))
     elif draw < 0.76:
         ink = _miscut(bank, style, rng)
-    elif draw < 0.88:
+    elif draw < 0.86:
         whole = draw_digit(bank, style, rng)
         # Half a 0 or 1, and the stems of 4, 7 and 9, are ones to any eye.
         while whole.label in (0, 1, 4, 7, 9):
             whole = draw_digit(bank, style, rng)
         ink = _halved(whole.ink, rng)
-    elif draw < 0.93:  # a digit lying on its side, or upside down where that differs
+    elif draw < 0.90:  # a digit lying on its side, or upside down where that differs
         whole = draw_digit(bank, style, rng)
         while whole.label not in (2, 3, 4, 5, 7):
             whole = draw_digit(bank, style, rng)
         quarter = int(rng.choice([1, 3])) if whole.label in (2, 5) else int(rng.choice([1, 2, 3]))
         ink = np.rot90(whole.ink, quarter)
+    elif draw < 0.98:
+        ink = draw_struck(bank, style, rng)
     if ink is None or ink.size == 0 or not (ink > 0.5).any():
         ink = _scribble(height, rng)
     return Stroke(np.ascontiguousarray(ink), NOT_A_DIGIT)

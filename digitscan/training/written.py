@@ -20,6 +20,7 @@ from digitscan.segmentation.components import label
 from digitscan.segmentation.cuts import StringLattice, build_lattices
 from digitscan.segmentation.strings import one_string
 from digitscan.training.drawing import GlyphBank, SheetStyle, draw_digit, paper, scan, sheet_style, trim
+from digitscan.training.overwriting import draw_struck
 
 Rng = np.random.Generator
 Canvas = NDArray[np.float32]
@@ -28,6 +29,8 @@ WHOLE_RECALL, WHOLE_PRECISION = 0.85, 0.80
 """A candidate that holds this share of a digit's ink, and this share of its own ink from it, is that digit."""
 SCRAP_RECALL, MIXED_PRECISION = 0.60, 0.62
 """One that holds less of every digit, or less from any single one, is no digit. What lies between is left out."""
+STRUCK_SHARE = 0.1
+"""Share of the numbers with a digit in them that their writer made unreadable."""
 _STEMS = (0, 1, 4, 7, 9)
 """Digits whose narrow pieces any eye takes for a one."""
 
@@ -40,13 +43,19 @@ def draw_number(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[list[Canv
     inks : list of (H, W) float32
         One canvas a digit, all of the same size, 0 to 1.
     digits : list of int
+        Not-a-digit where one was struck out.
     """
     count = int(rng.integers(2, 7))
     closeness = rng.uniform(-0.16, 0.10)  # a hand keeps its distance
     source = bank.digits[int(rng.choice(len(bank.digits), p=bank.shares))] if rng.random() < 0.5 else None
     zeros = rng.random() < 0.35
+    struck = int(rng.integers(count)) if rng.random() < STRUCK_SHARE else -1
     parts, digits = [], []
     for place in range(count):
+        if place == struck:
+            parts.append(draw_struck(bank, style, rng))
+            digits.append(NOT_A_DIGIT)
+            continue
         only = 0 if zeros and place > 0 and rng.random() < 0.6 else None
         stroke = draw_digit(bank, style, rng, only, source)
         ink = trim(stroke.ink)
@@ -116,6 +125,7 @@ def label_candidate(
     totals : (K,) float64
         Sum of each.
     digits : list of int
+        Not-a-digit where one was struck out.
     height : float
         Typical height of the string's digits in pixels.
 
