@@ -6,16 +6,17 @@ BinaryPage and Rules ─ find_lattices ─> StringLattices in reading order
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import BinaryPage, Box, Layout
-from digitscan.imaging.rules import Rules
+from digitscan.imaging.rules import Rules, rule_length
 from digitscan.segmentation.components import Components, label
 from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
-from digitscan.segmentation.grid import cell_of, corridors, ruled_lines
+from digitscan.segmentation.grid import corridors
+from digitscan.segmentation.ruled import RuledTable
 from digitscan.segmentation.strings import (
     Barriers,
     StringMarks,
@@ -46,7 +47,7 @@ def _box_rows(rules: Rules) -> list[Box]:
     ]
 
 
-def _barriers(rules: Rules, table: Table | None, hairlines: list[Box]) -> Barriers:
+def _barriers(rules: Rules, table: RuledTable | None, hairlines: list[Box]) -> Barriers:
     """Vertical rules that part strings: those of tables, not the sides of one row of boxes."""
     posts = list(hairlines)
     box_rows = _box_rows(rules)
@@ -55,20 +56,11 @@ def _barriers(rules: Rules, table: Table | None, hairlines: list[Box]) -> Barrie
             continue
         posts.append(Box(post.x, post.y - 4, post.width, post.height + 8))
     if table is not None:
-        posts.extend(Box(int(x), table.frame.y, 1, table.frame.height) for x in table.columns)
+        posts.extend(table.walls())
     return Barriers(tuple(posts))
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A ruled table: its frame, and the y and x of its lines in pixels of the binary page."""
-
-    frame: Box
-    rows: list[float]
-    columns: list[float]
-
-
-def _find_table(rules: Rules, shape: tuple[int, int]) -> Table | None:
+def _find_table(rules: Rules, shape: tuple[int, int]) -> RuledTable | None:
     """Rows and columns of the largest ruled table; None where there is none."""
     tables = [f for f, (rows, _) in zip(rules.frames, rules.frame_cells, strict=True) if rows >= 2]
     if not tables:
@@ -76,11 +68,7 @@ def _find_table(rules: Rules, shape: tuple[int, int]) -> Table | None:
     frame = max(tables, key=lambda f: f.width * f.height)
     if frame.width * frame.height < 0.05 * shape[0] * shape[1]:
         return None
-    rows = ruled_lines(rules.horizontals, frame, horizontal=True)
-    columns = ruled_lines(rules.verticals, frame, horizontal=False)
-    if len(rows) < 3 or len(columns) < 3:
-        return None
-    return Table(frame, rows, columns)
+    return RuledTable.of(rules.horizontals, rules.verticals, frame, rule_length(shape))
 
 
 def _drop_teeth(
@@ -206,6 +194,6 @@ def find_lattices(
     return lattices, table is not None
 
 
-def _placed(lattice: StringLattice, table: Table) -> StringLattice:
-    cell = cell_of(lattice.box, table.rows, table.columns)
+def _placed(lattice: StringLattice, table: RuledTable) -> StringLattice:
+    cell = table.cell_of(lattice.box)
     return lattice if cell is None else replace(lattice, row=cell[0], column=cell[1])

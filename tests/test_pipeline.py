@@ -282,6 +282,42 @@ def test_single_samples_are_read_right(file: str, classifier: object) -> None:
     assert [r.text for r in page.outcome.readings] == TRUTH[file, 1]
 
 
+def ruled_table(bow: float = 0.0) -> tuple[np.ndarray, dict[tuple[int, int], str]]:
+    """Five columns under two headers that span two each, a first header as high as two rows; and what stands where."""
+    page = paper(1400, 900)
+    xs, ys = range(100, 1301, 240), range(120, 721, 100)
+    for k, y in enumerate(ys):
+        cv2.line(page, (340 if k == 1 else 100, y), (1300, y), 60, 3)
+    for k, x in enumerate(xs):
+        cv2.line(page, (x, 220 if k in (2, 4) else 120), (x, 720), 60, 3)
+    values = {(1, 1): "17", (1, 2): "2025", (1, 4): "2026"}
+    put(page, "17", 170, 270)
+    put(page, "2025", 510, 190)
+    put(page, "2026", 990, 190)
+    for row in range(2, 7):
+        for column in range(1 + (row == 2), 6):
+            values[row, column] = str(137 * row * column + 1000)
+            put(page, values[row, column], 40 + xs[column - 1], ys[row - 1] + 75)
+    y, x = np.mgrid[0:900, 0:1400].astype(np.float32)
+    lower = np.asarray(y + bow * np.sin(np.pi * x / 1400), np.float32)
+    return np.asarray(cv2.remap(page, x, lower, cv2.INTER_LINEAR, borderValue=235), np.uint8), values
+
+
+@pytest.mark.parametrize("bow", [0.0, 14.0])
+def test_cells_that_span_others_and_bowed_lines(bow: float, classifier: Classifier) -> None:
+    image, values = ruled_table(bow)
+    outcome = read_raster(RasterPage(PageRef("t"), image), classifier, Config())
+    assert isinstance(outcome, PageResult)
+    assert {(r.row, r.column): r.text for r in outcome.readings} == values
+
+
+def test_a_table_that_stands_askew_is_not_struck_out(classifier: Classifier) -> None:
+    image, values = ruled_table(45.0)
+    outcome = read_raster(RasterPage(PageRef("t"), image), classifier, Config())
+    assert isinstance(outcome, PageResult)
+    assert not any(r.state is State.STRUCK for r in outcome.readings) and len(outcome.readings) > 0.8 * len(values)
+
+
 def test_tables_know_their_cells(classifier: object) -> None:
     [page] = read_pages([str(SAMPLES / "table-printed.png")], classifier, Config(layout="table"))  # type: ignore[arg-type]
     assert isinstance(page.outcome, PageResult)

@@ -8,7 +8,8 @@ from digitscan.core.types import Box
 from digitscan.segmentation import seams
 from digitscan.segmentation.components import cut_out, label
 from digitscan.segmentation.cuts import MAX_JOINED, build_lattices
-from digitscan.segmentation.grid import aligned_cells, cell_of, corridors, ruled_lines
+from digitscan.segmentation.grid import aligned_cells, corridors
+from digitscan.segmentation.ruled import RuledTable, ruled_lines
 from digitscan.segmentation.seams import Seam, find_cuts, split
 from digitscan.segmentation.strings import Barriers, character_like, find_strings, one_string, reading_order
 from digitscan.segmentation.struck import covers, find_struck
@@ -188,15 +189,57 @@ def test_corridors_run_between_columns_not_between_digits() -> None:
     assert [70 < p.x < 100 or 170 < p.x < 200 for p in posts] == [True, True]
 
 
-@pytest.mark.parametrize(("x", "y", "cell"), [(15, 15, (1, 1)), (25, 35, (2, 2)), (5, 15, None), (35, 15, None)])
+def lines_of(*places: int, start: int = 0, stop: int = 300, upright: bool = False) -> list[Box]:
+    rows = [(start, place - 1, stop - start, 2) for place in places]
+    return [Box(y, x, h, w) if upright else Box(x, y, w, h) for x, y, w, h in rows]
+
+
+FRAME = Box(0, 0, 300, 300)
+ROWS, COLUMNS = lines_of(1, 100, 200, 299), lines_of(1, 100, 200, 299, upright=True)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "cell"), [(50, 50, (1, 1)), (150, 250, (3, 2)), (-5, 50, None), (305, 50, None), (250, 310, None)]
+)
 def test_cells_of_a_ruled_table(x: int, y: int, cell: tuple[int, int] | None) -> None:
-    assert cell_of(Box(x - 1, y - 1, 2, 2), [10, 30, 50], [10, 20, 30]) == cell
+    table = RuledTable.of(ROWS, COLUMNS, FRAME, 40)
+    assert table is not None and table.cell_of(Box(x - 1, y - 1, 2, 2)) == cell
+    assert RuledTable.of(ROWS[:2], COLUMNS, FRAME, 40) is None
+
+
+def test_a_cell_that_spans_others_goes_by_its_first() -> None:
+    above = [*lines_of(1, 200, 299, upright=True), *lines_of(100, start=100, upright=True)]  # a header over two columns
+    beside = [*lines_of(1, 100, 299), *lines_of(200, stop=200)]  # a cell as high as two rows
+    table = RuledTable.of(beside, above, FRAME, 40)
+    assert table is not None
+    cells = {p: table.cell_of(Box(p[0], p[1], 2, 2)) for p in [(50, 50), (150, 50), (250, 150), (250, 250), (150, 250)]}
+    assert list(cells.values()) == [(1, 1), (1, 1), (2, 3), (2, 3), (3, 2)]
+    walls = [(b.x, b.y) for b in table.walls()]
+    assert (100, 1) not in walls and {(100, 100), (200, 1), (200, 100)} <= set(walls)
+    short = RuledTable.of(beside, above, FRAME, 120)  # sides this short may have lines that were not found
+    assert short is not None and short.cell_of(Box(150, 50, 2, 2)) == (1, 2)
+
+
+def test_what_makes_no_rectangle_spans_nothing() -> None:
+    rows = [*lines_of(1, 200, 299), *lines_of(100, start=100)]
+    columns = [*lines_of(1, 200, 299, upright=True), *lines_of(100, start=100, upright=True)]
+    table = RuledTable.of(rows, columns, FRAME, 40)
+    assert table is not None and table.cell_of(Box(150, 50, 2, 2)) == (1, 2)
 
 
 def test_ruled_lines_join_broken_segments() -> None:
-    frame = Box(0, 0, 100, 100)
     segments = [Box(0, 50, 40, 2), Box(60, 51, 40, 2), Box(0, 80, 10, 2)]
-    assert ruled_lines(segments, frame, horizontal=True) == pytest.approx([51.5], abs=1)
+    [line] = ruled_lines(segments, Box(0, 0, 100, 100), horizontal=True)
+    assert line.at(50) == pytest.approx(51.5, abs=0.1) and line.covered(0, 100) == pytest.approx(0.8)
+
+
+def test_bowed_lines_keep_their_rows() -> None:
+    x = np.arange(0, 1000, 50)
+    sag = (30 * np.sin(np.pi * x / 1000)).astype(int)
+    rows = [Box(int(a), y + int(b), 50, 2) for y in (0, 40, 80, 120) for a, b in zip(x, sag, strict=True)]
+    table = RuledTable.of(rows, lines_of(1, 500, 999, stop=150, upright=True), Box(0, 0, 1000, 152), 30)
+    assert table is not None and len(table.rows) == 4
+    assert table.cell_of(Box(480, 30 + 58, 4, 4)) == (2, 1) and table.cell_of(Box(20, 58, 4, 4)) == (2, 1)
 
 
 # ---------------------------------------------------------------- struck out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -98,12 +100,16 @@ def _line_rules(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.bitwise_or(across, down), np.uint8)
 
 
-def _typical_thickness(h_boxes: NDArray[np.int32], v_boxes: NDArray[np.int32]) -> float:
-    """Median thickness of lines, each counted by its length."""
-    thickness = np.concatenate([h_boxes[:, 3], v_boxes[:, 2]])
-    length = np.concatenate([h_boxes[:, 2], v_boxes[:, 3]]).astype(np.float64)
+def _thickness(runs: Pixels, boxes: NDArray[np.int32], *, horizontal: bool) -> NDArray[np.float64]:
+    """Ink of each line over its length, (N,) in pixels: one that falls or bows is no thicker for it."""
+    ink = [cv2.countNonZero(runs[y : y + h, x : x + w]) for x, y, w, h in boxes]
+    return np.array(ink, np.float64) / boxes[:, 2 if horizontal else 3]
+
+
+def _typical_thickness(thickness: NDArray[np.float64], weight: NDArray[Any]) -> float:
+    """Median thickness of lines, each counted by its weight."""
     order = np.argsort(thickness)
-    total = np.cumsum(length[order])
+    total = np.cumsum(weight[order])
     return float(thickness[order][int(np.searchsorted(total, total[-1] / 2))])
 
 
@@ -146,6 +152,19 @@ def _keep_lines(
     return boxes[sure]
 
 
+def _straight_pieces(runs: Pixels, boxes: NDArray[np.int32], thickness: float, length: int) -> NDArray[np.int32]:
+    """Part lines that bow or fall into pieces of about `length` that say where they run; (N, 4) boxes to (M, 4)."""
+    bowed = (boxes[:, 3] > 2.5 * thickness + 2) & (boxes[:, 2] > 2 * length)
+    pieces = [boxes[~bowed]]
+    for x, y, w, h in boxes[bowed]:
+        part = runs[y : y + h, x : x + w]
+        for start, stop in pairwise(np.linspace(0, w, max(2, round(w / length)) + 1).astype(int)):
+            left, top, wide, high = cv2.boundingRect(np.ascontiguousarray(part[:, start:stop]))
+            if wide:
+                pieces.append(np.array([[x + start + left, y + top, wide, high]], np.int32))
+    return np.concatenate(pieces)
+
+
 def line_mask(ink: Ink, levels: InkLevels) -> Mask:
     """Ink at a low level: rules are often printed paler than what is written on them."""
     level = max(levels.paper + _RULE_SHARE * (levels.ink - levels.paper), MIN_CONTRAST)
@@ -156,6 +175,89 @@ def print_mask(image: GrayImage) -> Mask:
     """All print of an empty form, pale lines too: (H, W) bool of a (H, W) uint8 picture whose paper is white."""
     ink = soft_ink(image)
     return line_mask(ink, binarize(ink)[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LineWork:
+    """Runs that hang together.
+
+    Attributes
+    ----------
+    of_h, of_v : (N,) int32
+        Group of every horizontal and vertical run.
+    accepted : (G,) bool
+        Which groups are printed lines.
+    thickness : (N,) float64
+        Of the horizontal runs, then of the vertical ones.
+    frames, cells
+        Of the groups that close a box, see `Rules`.
+    """
+
+    of_h: NDArray[np.int32]
+    of_v: NDArray[np.int32]
+    accepted: NDArray[np.bool_]
+    thickness: NDArray[np.float64]
+    frames: list[Box]
+    cells: list[tuple[int, int]]
+
+
+def _line_work(
+    across: Pixels, down: Pixels, h_boxes: NDArray[np.int32], v_boxes: NDArray[np.int32], length: int, long: int
+) -> _LineWork:
+    """Tell groups of runs that are printed lines from bars and stems of digits; `length` is that of the shortest run,
+    `long` one that no stroke of a digit has."""
+    # Which lines hang together is seen well enough at a quarter of the size, at a sixteenth of the cost.
+    height, width = across.shape
+    both = cv2.bitwise_or(across, down) * np.uint8(255)
+    if height % 4 or width % 4:
+        both = cv2.copyMakeBorder(both, 0, -height % 4, 0, -width % 4, cv2.BORDER_CONSTANT, value=0)
+    small = shrink_by(np.asarray(both, np.uint8), 4)
+    count, groups, stats, _ = cv2.connectedComponentsWithStats((small > 0).view(np.uint8), connectivity=8)
+
+    def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
+        found = np.zeros(len(boxes), np.int32)
+        for index, (x, y, w, h) in enumerate(boxes // 4):
+            found[index] = groups[y : y + h + 1, x : x + w + 1].max()
+        return found
+
+    h_group, v_group = group_of(h_boxes), group_of(v_boxes)
+    thickness_of = np.concatenate(
+        [_thickness(across, h_boxes, horizontal=True), _thickness(down, v_boxes, horizontal=False)]
+    )
+    group_of_each, length_of = np.concatenate([h_group, v_group]), np.concatenate([h_boxes[:, 2], v_boxes[:, 3]])
+    frames, cells = [], []
+    accepted, beyond_doubt = np.zeros(count, bool), np.zeros(count, bool)
+    for group in range(1, count):
+        x, y, w, h = (4 * int(v) for v in stats[group, :4])
+        if max(w, h) < 1.2 * length:
+            continue
+        mine_h, mine_v = h_boxes[h_group == group], v_boxes[v_group == group]
+        own = group_of_each == group
+        # Boxes are hollow; a bold 8 or a block is not.
+        inked = float((thickness_of[own] * length_of[own]).sum())
+        if min(w, h) > 0.5 * length and inked > 0.45 * w * h:
+            continue
+        # A box is closed by lines along its whole sides; a 5 or an E has two bars and a stem, but no such sides.
+        levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
+        posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
+        closed = levels >= 2 and posts >= 2 and min(w, h) >= 0.9 * length
+        if closed:  # the strokes of an 8 are thick for its size, the lines of a box are not
+            closed = float(np.median(thickness_of[own])) <= 0.1 * min(w, h)
+        if closed:
+            frames.append(Box(int(x), int(y), int(w), int(h)))
+            cells.append((levels - 1, posts - 1))
+        accepted[group] = closed or max(w, h) >= long
+        longest = max(mine_h[:, 2].max(initial=0), mine_v[:, 3].max(initial=0))
+        beyond_doubt[group] = closed or longest >= 3 * long
+    sure = beyond_doubt[group_of_each]
+    if sure.any():  # the bars of 4s that touch, of 2s side by side, are thicker than the page's lines
+        usual = _typical_thickness(thickness_of[sure], length_of[sure])
+        most = max(1.25 * usual, usual + 1)
+        for doubtful in np.flatnonzero(accepted & ~beyond_doubt):
+            own = group_of_each == doubtful
+            ink = thickness_of[own] * length_of[own]  # so that slivers beside strokes count little
+            accepted[doubtful] = own.any() and _typical_thickness(thickness_of[own], ink) <= most
+    return _LineWork(h_group, v_group, accepted, thickness_of, frames, cells)
 
 
 def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Rules, Pixels]:
@@ -194,55 +296,23 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     h_boxes, v_boxes = _boxes(across), _boxes(down)
     if not len(h_boxes) and not len(v_boxes):
         return Rules(), empty
-    # Which lines hang together is seen well enough at a quarter of the size, at a sixteenth of the cost.
-    both = cv2.bitwise_or(across, down) * np.uint8(255)
-    if height % 4 or width % 4:
-        both = cv2.copyMakeBorder(both, 0, -height % 4, 0, -width % 4, cv2.BORDER_CONSTANT, value=0)
-    small = shrink_by(np.asarray(both, np.uint8), 4)
-    count, groups, stats, _ = cv2.connectedComponentsWithStats((small > 0).view(np.uint8), connectivity=8)
-
-    def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
-        found = np.zeros(len(boxes), np.int32)
-        for index, (x, y, w, h) in enumerate(boxes // 4):
-            found[index] = groups[y : y + h + 1, x : x + w + 1].max()
-        return found
-
-    h_group, v_group = group_of(h_boxes), group_of(v_boxes)
-    frames, cells = [], []
-    accepted = np.zeros(count, bool)
-    for group in range(1, count):
-        x, y, w, h = (4 * int(v) for v in stats[group, :4])
-        if max(w, h) < 1.2 * length:
-            continue
-        mine_h, mine_v = h_boxes[h_group == group], v_boxes[v_group == group]
-        # Boxes are hollow; a bold 8 or a block is not.
-        inked = int((mine_h[:, 2] * mine_h[:, 3]).sum() + (mine_v[:, 2] * mine_v[:, 3]).sum())
-        if min(w, h) > 0.5 * length and inked > 0.45 * w * h:
-            continue
-        # A box is closed by lines along its whole sides; a 5 or an E has two bars and a stem, but no such sides.
-        levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
-        posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
-        closed = levels >= 2 and posts >= 2 and min(w, h) >= 0.9 * length
-        if closed:  # the strokes of an 8 are thick for its size, the lines of a box are not
-            lines = np.concatenate([mine_h[:, 3], mine_v[:, 2]])
-            closed = float(np.median(lines)) <= 0.1 * min(w, h)
-        if max(w, h) >= long or closed:
-            accepted[group] = True
-            if closed:
-                frames.append(Box(int(x), int(y), int(w), int(h)))
-                cells.append((levels - 1, posts - 1))
-    keep_h, keep_v = h_boxes[accepted[h_group]], v_boxes[accepted[v_group]]
+    groups = _line_work(across, down, h_boxes, v_boxes, length, long)
+    kept_h, kept_v = groups.accepted[groups.of_h], groups.accepted[groups.of_v]
+    keep_h, keep_v = h_boxes[kept_h], v_boxes[kept_v]
     if not len(keep_h) and not len(keep_v):
         return Rules(), empty
-    for runs, boxes in ((across, h_boxes[~accepted[h_group]]), (down, v_boxes[~accepted[v_group]])):
+    for runs, boxes in ((across, h_boxes[~kept_h]), (down, v_boxes[~kept_v])):
         for x, y, w, h in boxes:
             runs[y : y + h, x : x + w] = 0
-    thickness = _typical_thickness(keep_h, keep_v)
+    kept = np.concatenate([kept_h, kept_v])
+    thickness = _typical_thickness(groups.thickness[kept], np.concatenate([keep_h[:, 2], keep_v[:, 3]]))
     keep_h = _keep_lines(across, down, keep_h, thickness, long, horizontal=True)
     keep_v = _keep_lines(down, across, keep_v, thickness, long, horizontal=False)
     found = cv2.bitwise_or(across, down)
+    keep_h = _straight_pieces(across, keep_h, thickness, length)
+    keep_v = _straight_pieces(down.T, keep_v[:, [1, 0, 3, 2]], thickness, length)[:, [1, 0, 3, 2]]
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
-    return Rules(to_boxes[0], to_boxes[1], frames, cells, thickness), np.asarray(found, np.uint8)
+    return Rules(to_boxes[0], to_boxes[1], groups.frames, groups.cells, thickness), np.asarray(found, np.uint8)
 
 
 def remove_rules(mask: Mask, rule_pixels: Pixels, thickness_px: float) -> Mask:

@@ -1,4 +1,4 @@
-"""Tables: rows and columns, by ruling lines where there are any, else by alignment."""
+"""Tables without lines: rows and columns by how numbers line up."""
 
 from __future__ import annotations
 
@@ -8,53 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import Box
-
-
-def ruled_lines(segments: Sequence[Box], frame: Box, *, horizontal: bool) -> list[float]:
-    """Positions of a table's lines along one axis, from segments that cover a fair part of the frame.
-
-    Parameters
-    ----------
-    segments : sequence of Box
-        Rule segments of one direction.
-    frame : Box
-        The table.
-    horizontal : bool
-        Whether the segments are horizontal (positions are y) or vertical (x).
-
-    Returns
-    -------
-    list of float
-        Ascending, in pixels of the binary page.
-    """
-    length = frame.width if horizontal else frame.height
-    across = frame.height if horizontal else frame.width
-    inside = [
-        s
-        for s in segments
-        if frame.x - 4 <= s.center[0] <= frame.right + 4 and frame.y - 4 <= s.center[1] <= frame.bottom + 4
-    ]
-    if not inside:
-        return []
-    centers = np.array([s.center[1 if horizontal else 0] for s in inside], np.float64)
-    spans = np.array([s.width if horizontal else s.height for s in inside], np.float64)
-    apart = max(6.0, across * 0.012)
-    order = np.argsort(centers)
-    lines = []
-    for group in np.split(order, np.flatnonzero(np.diff(centers[order]) > apart) + 1):
-        if spans[group].sum() >= 0.3 * length:
-            lines.append(float(np.average(centers[group], weights=spans[group])))
-    return lines
-
-
-def cell_of(box: Box, rows: Sequence[float], columns: Sequence[float]) -> tuple[int, int] | None:
-    """1-based row and column of the cell that holds a box's middle; None outside the table."""
-    x, y = box.center
-    row, column = int(np.searchsorted(rows, y)), int(np.searchsorted(columns, x))
-    if not (0 < row < len(rows) and 0 < column < len(columns)):
-        return None
-    return row, column
-
 
 _SAME_ROW = 0.55
 """Numbers whose levelled middles are nearer than this, in heights, stand in one row."""

@@ -18,6 +18,8 @@ _NARROWEST = 1.3
 """Width of a string, in heights, from which a stroke is told from the bar of a digit."""
 _MOST = 0.7
 """Share of a string's width that a stroke goes through when all of it is meant."""
+_HIGHEST = 2.5
+"""Height of what is struck out, in heights of what is left of it without the stroke."""
 _OPEN = 0.08
 """Share of the columns that hold the stroke alone: between digits, not along the bars of touching ones."""
 _OUT = 0.08
@@ -43,7 +45,8 @@ def find_struck(mask: Mask) -> list[Box]:
 
 def covers(struck: Box, string: Box) -> bool:
     """Whether a string, or the part of it that is left without the stroke, is what was struck out."""
-    return struck.holds(string.center) and struck.width >= _MOST * string.width
+    as_high = struck.height <= _HIGHEST * string.height  # a table whose middle line was taken for a stroke is not
+    return as_high and struck.holds(string.center) and struck.width >= _MOST * string.width
 
 
 def is_struck(mask: Mask, box: Box) -> bool:

@@ -1,0 +1,198 @@
+"""Ruled tables: where their lines run on a page that lies as it lies, where lines are missing, and so what their cells
+are.
+
+A cell that spans several rows or columns is one where the lines between are missing; it goes by its first row and
+column, as in a spreadsheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitscan.core.types import Box
+
+_LEAST = 0.3
+"""Share of a table's side that segments must cover to be one of its lines."""
+_WALL = 0.35
+"""Share of a cell's side from which a line stands there: print breaks, and digits are taken out of lines."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RuledLine:
+    """One line of a table, from side to side, straight or bowed.
+
+    Attributes
+    ----------
+    along, across : (K,) float64
+        Where it runs, by increasing `along`; of a horizontal line x and y, of a vertical one y and x.
+    spans : (M, 2) float64
+        Where it has ink, from and to, along it.
+    """
+
+    along: NDArray[np.float64]
+    across: NDArray[np.float64]
+    spans: NDArray[np.float64]
+
+    def at(self, place: float) -> float:
+        """Its position at a place along it; beyond its ends as at the nearer one."""
+        return float(np.interp(place, self.along, self.across))
+
+    def covered(self, start: float, stop: float) -> float:
+        """Share of a stretch in which it has ink."""
+        inside = np.minimum(self.spans[:, 1], stop) - np.maximum(self.spans[:, 0], start)
+        return float(np.maximum(inside, 0.0).sum() / max(stop - start, 1.0))
+
+
+def ruled_lines(segments: Sequence[Box], frame: Box, *, horizontal: bool) -> list[RuledLine]:
+    """A table's lines along one axis: segments in one level that cover a fair part of the frame.
+
+    Parameters
+    ----------
+    segments : sequence of Box
+        Rule segments of one direction.
+    frame : Box
+        The table.
+    horizontal : bool
+        Whether the segments are horizontal or vertical.
+
+    Returns
+    -------
+    list of RuledLine
+        From top to bottom, or from left to right.
+    """
+    length = frame.width if horizontal else frame.height
+    depth = frame.height if horizontal else frame.width
+    inside = [
+        s
+        for s in segments
+        if frame.x - 4 <= s.center[0] <= frame.right + 4 and frame.y - 4 <= s.center[1] <= frame.bottom + 4
+    ]
+    if not inside:
+        return []
+    if horizontal:
+        rows = [(s.x, s.right, s.center[1]) for s in inside]
+    else:
+        rows = [(s.y, s.bottom, s.center[0]) for s in inside]
+    start, stop, across = np.array(rows, np.float64).T
+    apart = max(6.0, depth * 0.012)
+    lines = []
+    for group in _levels(start, stop, across, apart):
+        if (stop[group] - start[group]).sum() >= _LEAST * length:
+            order = group[np.argsort(start[group])]
+            middles = (start[order] + stop[order]) / 2
+            # A long piece says where it begins and ends, a short one where it is.
+            spans = np.stack([start[order], stop[order]], axis=1)
+            lines.append(RuledLine(middles, across[order], spans))
+    return sorted(lines, key=lambda line: float(np.median(line.across)))
+
+
+def _levels(
+    start: NDArray[np.float64], stop: NDArray[np.float64], across: NDArray[np.float64], apart: float
+) -> list[NDArray[np.int64]]:
+    """Segments that go on from one another: each joins the line whose nearest end is at its level."""
+    ends: list[list[int]] = []
+    for k in np.argsort(start, kind="stable").tolist():
+        best, nearest = None, apart
+        for number, members in enumerate(ends):
+            close = members[-1]
+            away = abs(across[k] - across[close])
+            if away <= nearest and start[k] >= start[close]:
+                best, nearest = number, away
+        if best is None:
+            ends.append([k])
+        else:
+            ends[best].append(k)
+    return [np.array(members, np.int64) for members in ends]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RuledTable:
+    """A ruled table.
+
+    Attributes
+    ----------
+    frame : Box
+        In pixels of the binary page.
+    rows, columns : list of RuledLine
+        Its horizontal lines from the top, its vertical ones from the left: one more than there are rows or columns.
+    first : (R, C, 2) int64
+        For each cell the 0-based row and column of the first one that it is part of: its own, unless it spans others.
+    """
+
+    frame: Box
+    rows: list[RuledLine]
+    columns: list[RuledLine]
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, horizontals: Sequence[Box], verticals: Sequence[Box], frame: Box, shortest: float) -> RuledTable | None:
+        """The table of a frame; None where its lines make less than two rows or two columns.
+
+        Parameters
+        ----------
+        horizontals, verticals : sequence of Box
+            The page's rule segments.
+        frame : Box
+        shortest : float
+            Pixels of a line that is found for sure: a shorter side of a cell may have one that was not.
+        """
+        rows = ruled_lines(horizontals, frame, horizontal=True)
+        columns = ruled_lines(verticals, frame, horizontal=False)
+        if len(rows) < 3 or len(columns) < 3:
+            return None
+        return cls(frame, rows, columns, _spanned(rows, columns, shortest))
+
+    def cell_of(self, box: Box) -> tuple[int, int] | None:
+        """1-based row and column of the cell that holds a box's middle; None outside the table."""
+        x, y = box.center
+        row = sum(line.at(x) < y for line in self.rows)
+        column = sum(line.at(y) < x for line in self.columns)
+        if not (0 < row < len(self.rows) and 0 < column < len(self.columns)):
+            return None
+        top, left = self.first[row - 1, column - 1]
+        return int(top) + 1, int(left) + 1
+
+    def walls(self) -> list[Box]:
+        """The vertical lines between its cells as thin boxes, a row at a time; none within a cell that spans."""
+        found = []
+        for number, line in enumerate(self.columns):
+            for row in range(len(self.rows) - 1):
+                beside = self.first[row, max(number - 1, 0) : number + 1]
+                if 0 < number < len(self.columns) - 1 and (beside[0] == beside[1]).all():
+                    continue
+                top, bottom = (level.at(line.at(self.frame.y)) for level in self.rows[row : row + 2])
+                found.append(Box(round(line.at((top + bottom) / 2)), round(top), 1, round(bottom - top) + 1))
+        return found
+
+
+def _spanned(rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: float) -> NDArray[np.int64]:
+    """First cell of every cell, see `RuledTable`: cells without a line between are one, where they make a rectangle."""
+    height, width = len(rows) - 1, len(columns) - 1
+    group = np.arange(height * width).reshape(height, width)
+    for r in range(height):
+        for c in range(width):
+            top, bottom, left, right = _sides(rows, columns, r, c)
+            if c + 1 < width and bottom - top >= shortest and columns[c + 1].covered(top, bottom) < _WALL:
+                group[group == group[r, c + 1]] = group[r, c]
+            if r + 1 < height and right - left >= shortest and rows[r + 1].covered(left, right) < _WALL:
+                group[group == group[r + 1, c]] = group[r, c]
+    first = np.moveaxis(np.indices((height, width), np.int64), 0, 2).copy()
+    for number in np.unique(group):
+        members = np.argwhere(group == number)
+        low, high = members.min(axis=0), members.max(axis=0)
+        if len(members) > 1 and len(members) == int(np.prod(high - low + 1)):
+            first[low[0] : high[0] + 1, low[1] : high[1] + 1] = low
+    return first
+
+
+def _sides(
+    rows: Sequence[RuledLine], columns: Sequence[RuledLine], row: int, column: int
+) -> tuple[float, float, float, float]:
+    """Top, bottom, left and right of a cell, by its lines at the cell's other two."""
+    x = float(np.median(columns[column].across))
+    y = float(np.median(rows[row].across))
+    return rows[row].at(x), rows[row + 1].at(x), columns[column].at(y), columns[column + 1].at(y)
