@@ -24,7 +24,7 @@ from digitscan import Reader
 from digitscan.core.types import PageRef, Posteriors, RasterPage
 from digitscan.forms.decode import COSTS, REJECT_COST_NUMBER, Costs, ScoredLattice
 from digitscan.ingest.pages import load_page
-from digitscan.pipeline import PreparedString, prepare_page
+from digitscan.preparing import PreparedString, prepare_page
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSEEN_SEED = 99_000_019

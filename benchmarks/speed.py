@@ -23,8 +23,9 @@ from rich.table import Table
 
 from digitscan import Reader
 from digitscan.core.types import PageRef
+from digitscan.finishing import answers_by_string, finish_page, views_of, worth_reading_whole
 from digitscan.ingest.pages import load_page
-from digitscan.pipeline import answers_by_string, finish_page, prepare_page, views_of, worth_reading_whole
+from digitscan.preparing import prepare_page
 
 
 def form_page(seed: int) -> np.ndarray:

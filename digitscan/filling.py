@@ -35,6 +35,7 @@ from digitscan.core.types import (
     Transform,
 )
 from digitscan.cutting import Cutter, FormPage, Slot, whole_box
+from digitscan.finishing import worth_reading_whole
 from digitscan.forms.constraints import allows, constraint_of
 from digitscan.forms.draft import draft_zones
 from digitscan.forms.fields import FieldText, Guess, no_digits, read_field, reason_of, value_of
@@ -45,7 +46,7 @@ from digitscan.imaging.geometry import is_light_on_dark
 from digitscan.imaging.register import best_fit, describe_blank
 from digitscan.imaging.rules import print_mask
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.pipeline import PreparedPage, worth_reading_whole
+from digitscan.preparing import PreparedPage
 from digitscan.recognition.normalize import normalize_all
 
 _DPI = (150.0, 300.0)

@@ -10,7 +10,7 @@ from digitscan.core.types import Crops, GrayImage, PageOutcome, PageRef, Posteri
 
 if TYPE_CHECKING:  # a run whose pages other processes read loads nothing of this
     from digitscan.filling import FilledPage
-    from digitscan.pipeline import PreparedPage
+    from digitscan.preparing import PreparedPage
     from digitscan.recognition.lines import Line
 
 

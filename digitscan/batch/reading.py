@@ -11,18 +11,10 @@ import numpy as np
 from digitscan.batch.items import Classify, PageRead, ReadLines, Ready
 from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
+from digitscan.finishing import answers_by_string, check_table, failure, finish_page, views_of, worth_reading_whole
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.orientation import Reading, best_turn, in_doubt
-from digitscan.pipeline import (
-    PreparedPage,
-    answers_by_string,
-    check_table,
-    failure,
-    finish_page,
-    prepare_page,
-    views_of,
-    worth_reading_whole,
-)
+from digitscan.preparing import PreparedPage, prepare_page
 from digitscan.recognition.lines import Line
 
 if TYPE_CHECKING:  # forms are loaded by those who read them

@@ -32,8 +32,9 @@ from digitscan.core.types import (
     RasterPage,
     State,
 )
+from digitscan.finishing import finish_page
 from digitscan.orientation import Reading, best_turn, in_doubt, text_lines
-from digitscan.pipeline import PreparedPage, find_ink, finish_page, prepare_page
+from digitscan.preparing import PreparedPage, find_ink, prepare_page
 from digitscan.recognition.lines import Line
 from digitscan.recognition.runtime import Classifier
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
