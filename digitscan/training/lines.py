@@ -181,13 +181,20 @@ def _running_loops(count: int, high: float, rng: Rng) -> NDArray[np.float64]:
     return np.stack([x, -y if rng.random() < 0.5 else y], axis=1)
 
 
+_DRAWN_SHARE = 0.15
+"""Share of the hands, beyond what their weight gives them, that write the shapes which public sets hold few of."""
+
+
 class Hand:
     """How one writer, or one printer, makes each digit."""
 
     def __init__(self, bank: GlyphBank, rng: Rng) -> None:
         self._bank = bank
         self.source: GlyphSource | None = None
-        if rng.random() < 0.75:
+        drawn = [source for source in bank.digits if source.name == "drawn-digits"]
+        if drawn and rng.random() < _DRAWN_SHARE:
+            self.source = drawn[0]
+        elif rng.random() < 0.75:
             self.source = bank.digits[int(rng.choice(len(bank.digits), p=bank.shares))]
         self._font: int | None = None
         if self.source is not None and self.source.name.startswith(("fonts", "hands")):
