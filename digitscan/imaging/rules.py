@@ -54,9 +54,9 @@ def _boxes(pixels: Pixels) -> NDArray[np.int32]:
     return np.array([cv2.boundingRect(c) for c in contours], np.int32).reshape(-1, 4)
 
 
-def _runs(pixels: Pixels, length: int, horizontal: bool) -> Pixels:
+def _runs(pixels: Pixels, length: int, horizontal: bool, thickest: int = 0) -> Pixels:
     """Ink in straight runs of at least `length`, thin ones only: a solid block is no line."""
-    thickest = max(5, round(0.4 * length))
+    thickest = thickest or max(5, round(0.4 * length))
     along, across = ((1, length), (thickest, 1)) if horizontal else ((length, 1), (1, thickest))
     runs = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones(along, np.uint8))
     if not runs.any():
@@ -100,10 +100,29 @@ def _line_rules(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.bitwise_or(across, down), np.uint8)
 
 
-def _thickness(runs: Pixels, boxes: NDArray[np.int32], *, horizontal: bool) -> NDArray[np.float64]:
-    """Ink of each line over its length, (N,) in pixels: one that falls or bows is no thicker for it."""
-    ink = [cv2.countNonZero(runs[y : y + h, x : x + w]) for x, y, w, h in boxes]
-    return np.array(ink, np.float64) / boxes[:, 2 if horizontal else 3]
+_ACROSS = 20
+"""Pixels on either side up to which a line's thickness is followed."""
+_PLACES = 9
+"""Along a line, at which it is measured."""
+
+
+def _thickness(pixels: Pixels, runs: Pixels, boxes: NDArray[np.int32], *, horizontal: bool) -> NDArray[np.float64]:
+    """Ink across each line, (N,) in pixels, the median of many places: one that falls or bows is no thicker for it."""
+    if not len(boxes):
+        return np.zeros(0)
+    if not horizontal:
+        pixels, runs, boxes = pixels.T, runs.T, boxes[:, [1, 0, 3, 2]]
+    left, top, width, height = (boxes[:, k].astype(np.int64)[:, None] for k in range(4))
+    columns = left + (np.arange(_PLACES) + 0.5) * width // _PLACES
+    columns = columns.astype(np.int64)
+    # Where in its box the line runs there, looked for at so many levels.
+    levels = np.arange(_ACROSS)
+    places = top[:, :, None] + levels * np.maximum(height[:, :, None] - 1, 0) // (_ACROSS - 1)
+    rows = np.take_along_axis(places, runs[places, columns[:, :, None]].argmax(axis=2)[:, :, None], axis=2)
+    steps, last = 1 + levels, pixels.shape[0] - 1
+    below = np.cumprod(pixels[np.minimum(rows + steps, last), columns[:, :, None]], axis=2)
+    above = np.cumprod(pixels[np.maximum(rows - steps, 0), columns[:, :, None]], axis=2)
+    return np.asarray(np.median(1.0 + below.sum(axis=2) + above.sum(axis=2), axis=1), np.float64)
 
 
 def _typical_thickness(thickness: NDArray[np.float64], weight: NDArray[Any]) -> float:
@@ -114,7 +133,14 @@ def _typical_thickness(thickness: NDArray[np.float64], weight: NDArray[Any]) -> 
 
 
 def _keep_lines(
-    runs: Pixels, others: Pixels, boxes: NDArray[np.int32], thickness: float, long: int, *, horizontal: bool
+    runs: Pixels,
+    others: Pixels,
+    boxes: NDArray[np.int32],
+    thick: NDArray[np.float64],
+    thickness: float,
+    long: int,
+    *,
+    horizontal: bool,
 ) -> NDArray[np.int32]:
     """Take straight strokes of digits that cross a rule out of `runs`, in place; gives the boxes that are left.
 
@@ -135,11 +161,12 @@ def _keep_lines(
                 others[max(y - reach, 0) : y + reach, x : x + w],
                 others[max(y + h - reach, 0) : y + h + reach, x : x + w],
             )
-        sure[index] = (w if horizontal else h) >= long or all(bool(end.any()) for end in ends)
+        of_a_line = thick[index] <= 2.5 * thickness + 1  # a box may have one bold side
+        sure[index] = (w if horizontal else h) >= long or (of_a_line and all(bool(end.any()) for end in ends))
     axis = 1 if horizontal else 0
     middles = boxes[:, axis] + boxes[:, axis + 2] / 2
     lines = np.sort(middles[sure])
-    thin = boxes[:, axis + 2] <= 1.5 * thickness + 1
+    thin = thick <= 1.5 * thickness + 1
     if len(lines):
         place = np.searchsorted(lines, middles)
         apart = np.minimum(
@@ -201,8 +228,30 @@ class _LineWork:
     cells: list[tuple[int, int]]
 
 
+def _in_a_character(pixels: Pixels, runs: NDArray[np.int32], length: int) -> bool:
+    """Whether runs of ink are strokes of a character, or of a few that touch: marks that end within `length` of the
+    longest run, and are higher than it is thick."""
+    if not len(runs):
+        return False
+    x, y, w, h = (int(v) for v in runs[np.argmax(runs[:, 2:].max(axis=1))])
+    left, top = max(x - length, 0), max(y - length, 0)
+    part = np.ascontiguousarray(pixels[top : y + h + length, left : x + w + length])
+    _, marks, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+    own = marks[y - top : y - top + h, x - left : x - left + w]
+    mark = int(np.bincount(own[own > 0]).argmax()) if own.any() else 0
+    mark_x, mark_y, wide, high = (int(v) for v in stats[mark, :4])
+    inside = mark_x > 0 and mark_y > 0 and mark_x + wide < part.shape[1] and mark_y + high < part.shape[0]
+    return mark > 0 and inside and (high > 3 * h if w > h else wide > 3 * w)
+
+
 def _line_work(
-    across: Pixels, down: Pixels, h_boxes: NDArray[np.int32], v_boxes: NDArray[np.int32], length: int, long: int
+    pixels: Pixels,
+    across: Pixels,
+    down: Pixels,
+    h_boxes: NDArray[np.int32],
+    v_boxes: NDArray[np.int32],
+    length: int,
+    long: int,
 ) -> _LineWork:
     """Tell groups of runs that are printed lines from bars and stems of digits; `length` is that of the shortest run,
     `long` one that no stroke of a digit has."""
@@ -222,7 +271,7 @@ def _line_work(
 
     h_group, v_group = group_of(h_boxes), group_of(v_boxes)
     thickness_of = np.concatenate(
-        [_thickness(across, h_boxes, horizontal=True), _thickness(down, v_boxes, horizontal=False)]
+        [_thickness(pixels, across, h_boxes, horizontal=True), _thickness(pixels, down, v_boxes, horizontal=False)]
     )
     group_of_each, length_of = np.concatenate([h_group, v_group]), np.concatenate([h_boxes[:, 2], v_boxes[:, 3]])
     frames, cells = [], []
@@ -256,7 +305,8 @@ def _line_work(
         for doubtful in np.flatnonzero(accepted & ~beyond_doubt):
             own = group_of_each == doubtful
             ink = thickness_of[own] * length_of[own]  # so that slivers beside strokes count little
-            accepted[doubtful] = own.any() and _typical_thickness(thickness_of[own], ink) <= most
+            thin = own.any() and _typical_thickness(thickness_of[own], ink) <= most
+            accepted[doubtful] = thin or not _in_a_character(pixels, np.concatenate([h_boxes, v_boxes])[own], length)
     return _LineWork(h_group, v_group, accepted, thickness_of, frames, cells)
 
 
@@ -292,11 +342,15 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
         return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
     length = shortest or rule_length((height, width))
     long = round(2.8 * length)  # no stroke of a digit is so long, wherever it stands
-    across, down = _runs(pixels, length, True), _runs(pixels, round(0.75 * length), False)
+    thickest = max(5, round(0.4 * length))
+    across, down = (
+        _runs(pixels, length, True, thickest),
+        _runs(pixels, round(0.75 * length), False, thickest),
+    )
     h_boxes, v_boxes = _boxes(across), _boxes(down)
     if not len(h_boxes) and not len(v_boxes):
         return Rules(), empty
-    groups = _line_work(across, down, h_boxes, v_boxes, length, long)
+    groups = _line_work(pixels, across, down, h_boxes, v_boxes, length, long)
     kept_h, kept_v = groups.accepted[groups.of_h], groups.accepted[groups.of_v]
     keep_h, keep_v = h_boxes[kept_h], v_boxes[kept_v]
     if not len(keep_h) and not len(keep_v):
@@ -304,10 +358,10 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     for runs, boxes in ((across, h_boxes[~kept_h]), (down, v_boxes[~kept_v])):
         for x, y, w, h in boxes:
             runs[y : y + h, x : x + w] = 0
-    kept = np.concatenate([kept_h, kept_v])
-    thickness = _typical_thickness(groups.thickness[kept], np.concatenate([keep_h[:, 2], keep_v[:, 3]]))
-    keep_h = _keep_lines(across, down, keep_h, thickness, long, horizontal=True)
-    keep_v = _keep_lines(down, across, keep_v, thickness, long, horizontal=False)
+    thick_h, thick_v = groups.thickness[: len(h_boxes)][kept_h], groups.thickness[len(h_boxes) :][kept_v]
+    thickness = _typical_thickness(np.concatenate([thick_h, thick_v]), np.concatenate([keep_h[:, 2], keep_v[:, 3]]))
+    keep_h = _keep_lines(across, down, keep_h, thick_h, thickness, long, horizontal=True)
+    keep_v = _keep_lines(down, across, keep_v, thick_v, thickness, long, horizontal=False)
     found = cv2.bitwise_or(across, down)
     keep_h = _straight_pieces(across, keep_h, thickness, length)
     keep_v = _straight_pieces(down.T, keep_v[:, [1, 0, 3, 2]], thickness, length)[:, [1, 0, 3, 2]]
