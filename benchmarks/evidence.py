@@ -40,7 +40,7 @@ def drawn_numbers(data: Path | None, seed: int) -> Iterator[tuple[RasterPage, st
     bank = GlyphBank.of(training_sources(TrainingConfig(), data))
     rng = np.random.default_rng(seed)
     while True:
-        image, text, _ = draw_sheet(bank, rng)
+        image, text, _ = draw_sheet(bank, rng, numbers_only=True)
         yield RasterPage(PageRef("drawn"), image), "".join(c for c in text if c.isdigit())
 
 

@@ -97,10 +97,8 @@ def contact_sheet(crops: Crops, columns: int = 40, most: int = 4000) -> Picture:
     shown = crops[:most]
     if not len(shown):
         return np.full((28, 28), 255, np.uint8)
+    from skimage.util import montage
+
     columns = min(columns, len(shown))
-    rows = -(-len(shown) // columns)
-    sheet = np.full((rows * 30, columns * 30), 90, np.uint8)
-    for index, crop in enumerate(shown):
-        row, column = divmod(index, columns)
-        sheet[row * 30 + 1 : row * 30 + 29, column * 30 + 1 : column * 30 + 29] = crop
+    sheet = montage(shown, fill=90, grid_shape=(-(-len(shown) // columns), columns), padding_width=2)
     return np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), np.uint8)

@@ -176,6 +176,8 @@ def mistakes_sheet(crops: Crops, labels: NDArray[np.uint8], posteriors: Posterio
     most : int
         How many to show.
     """
+    from skimage.util import montage
+
     tiles = []
     for row in range(min(most, len(labels))):
         tile = cv2.resize(255 - crops[row], (56, 56), interpolation=cv2.INTER_CUBIC)
@@ -185,10 +187,9 @@ def mistakes_sheet(crops: Crops, labels: NDArray[np.uint8], posteriors: Posterio
         cv2.putText(tile, words, (3, 71), cv2.FONT_HERSHEY_SIMPLEX, 0.36, 0, 1, cv2.LINE_AA)
         tiles.append(tile)
     columns = 12
-    while len(tiles) % columns:
-        tiles.append(np.full((76, 62), 255, np.uint8))
-    lines = [np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)]
-    sheet = np.vstack(lines) if lines else np.full((20, 62), 255, np.uint8)
+    sheet = np.full((20, 62), 255, np.uint8)
+    if tiles:
+        sheet = montage(np.stack(tiles), fill=255, grid_shape=(-(-len(tiles) // columns), columns))
     return bytes(cv2.imencode(".png", sheet)[1].tobytes())
 
 

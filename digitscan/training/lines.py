@@ -258,16 +258,17 @@ def draw_word(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Canvas:
     return trim(word)
 
 
-def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng) -> tuple[Canvas, str]:
+def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng, *, numbers_only: bool = False) -> tuple[Canvas, str]:
     """Write a random number in one hand; gives the ink, tight, and the text in `ALPHABET`.
 
-    Digits that were struck out side by side are one `STRUCK_OUT`. A word has an empty text.
+    Unless `numbers_only`, some digits are struck out, those side by side being one `STRUCK_OUT`; and some lines are a
+    word, whose text is empty.
     """
-    if bank.letters and rng.random() < WORD_SHARE:
+    if bank.letters and not numbers_only and rng.random() < WORD_SHARE:
         return draw_word(bank, style, rng), ""
     text = random_text(rng)
     hand = Hand(bank, rng)
-    if not hand.printed and rng.random() < STRUCK_SHARE:
+    if not (hand.printed or numbers_only) and rng.random() < STRUCK_SHARE:
         text = spoil(text, rng)
     height = style.height
     pen = max(1, round(height * rng.uniform(0.05, 0.13)))
@@ -386,8 +387,8 @@ def read_line(image: NDArray[np.uint8], place: Box, rng: Rng) -> Line | None:
     return normalize_line(ink)
 
 
-def draw_sheet(bank: GlyphBank, rng: Rng) -> tuple[NDArray[np.uint8], str, Box]:
-    """Scan a sheet with one line on it.
+def draw_sheet(bank: GlyphBank, rng: Rng, *, numbers_only: bool = False) -> tuple[NDArray[np.uint8], str, Box]:
+    """Scan a sheet with one line on it, as of `draw_line`.
 
     Returns
     -------
@@ -399,7 +400,7 @@ def draw_sheet(bank: GlyphBank, rng: Rng) -> tuple[NDArray[np.uint8], str, Box]:
         Of the line's ink.
     """
     style = sheet_style(rng, least=15)
-    ink, text = draw_line(bank, style, rng)
+    ink, text = draw_line(bank, style, rng, numbers_only=numbers_only)
     sheet, place = _surround(ink, style.height, rng)
     if rng.random() < 0.15:  # a ballpoint that skips
         fade = rng.normal(0.8, 0.25, (4, 16)).astype(np.float32)
