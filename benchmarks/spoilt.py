@@ -4,7 +4,9 @@ One digit of a number is scribbled over, or another one is written over it. How 
 reading for review, and how often does one pass for a number; and how many numbers as they were are called struck out.
 
 - numbers of MNIST's test digits, as images of one string each;
-- the amounts of the folder ``cheque-amounts``, over a digit whose box is known.
+- the amounts of the folder ``cheque-amounts``, over a digit whose box is known;
+- fields of boxes and combs on scanned pages of the forms in ``samples/forms``, filled with such digits, one digit of
+  each field scribbled over.
 
 The scribbles are drawn here, not by what the networks learned from.
 """
@@ -20,12 +22,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from forms import FORMS, NAMES, mnist_writer
 from rich.console import Console
 from rich.table import Table
 from strings import HEIGHT, Rng, glyph, side_by_side
 
 from digitscan import Reader
-from digitscan.core.types import FieldReading, PageResult, State
+from digitscan.batch.reading import read_raster
+from digitscan.core.config import Config
+from digitscan.core.types import FieldReading, PageRef, PageResult, RasterPage, State
+from digitscan.filling import FormSet
+from digitscan.stress import damaged, fill, random_values
 from digitscan.training.sources import load_mnist
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,6 +115,30 @@ def amounts(folder: Path, count: int) -> Iterator[tuple[np.ndarray, str, list[tu
             yield image, row["text"], places[row["file"]]
 
 
+def on_forms(reader: Reader, pages: int, data: Path | None) -> Tally:
+    """Boxed fields of scanned forms, one digit of each scribbled over."""
+    ruled = FormSet([FORMS / f"{name}.toml" for name in NAMES], Config())
+    writer, tally = mnist_writer(data), Tally()
+    for number in range(pages):
+        rng = np.random.default_rng((8, number))
+        form = ruled.pages[number % len(ruled.pages)]
+        values = random_values(form.template, form.page, rng)
+        page = fill(form, values, writer(rng), rng)
+        fields = [c for c in form.cells if c.zone.kind in ("boxes", "comb") and len(values.get(c.name, "")) > 1]
+        for cell in fields:
+            x, y, w, h = cell.box
+            wide, text = w / cell.zone.places, values[cell.name]
+            box = cell.zone.places - 1 - int(rng.integers(len(text)))
+            place = (round(x + (box + 0.15) * wide), round(y + 0.15 * h), round(0.7 * wide), round(0.7 * h))
+            page = scribbled(page, place, rng)
+        raster = RasterPage(PageRef("form"), damaged(page, "scan", rng, form.dpi))
+        outcome = read_raster(raster, reader.classifier, reader.config, line_reader=reader.line_reader, forms=ruled)
+        found = {r.name: r for r in outcome.readings} if isinstance(outcome, PageResult) else {}
+        for cell in fields:
+            tally.add(found.get(cell.name), values[cell.name])
+    return tally
+
+
 def main() -> None:
     """Draw, read, count."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,6 +171,9 @@ def main() -> None:
         for what, t in tallies.items():
             shares = (f"{part / max(t.count, 1):.1%}" for part in (t.struck, t.review, t.passed_right, t.passed_wrong))
             table.add_row(name, what, str(t.count), *shares)
+    t = on_forms(reader, arguments.count // 10, arguments.data)
+    shares = (f"{part / max(t.count, 1):.1%}" for part in (t.struck, t.review, t.passed_right, t.passed_wrong))
+    table.add_row("boxes of forms", "scribbled over", str(t.count), *shares)
     console.print(table)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digitscan.core.config import DecodeConfig
 from digitscan.core.errors import UsageError
 from digitscan.core.patterns import parse_pattern
 from digitscan.core.rules import parse_rule
@@ -28,8 +29,9 @@ from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import Roster, allows, constraint_of
 from digitscan.forms.ctc import likeliest_texts
 from digitscan.forms.decode import Edge, ScoredLattice
-from digitscan.forms.fields import Guess, read_field, value_of
+from digitscan.forms.fields import Guess, read_field, reason_of, value_of
 from digitscan.forms.joint import Choice, weigh
+from digitscan.forms.readings import WholeLine
 from digitscan.forms.totals import check_totals, find_totals
 from digitscan.stress import random_text
 from tests.small_form import SMALL, write_template
@@ -216,7 +218,22 @@ def test_the_line_is_searched_under_a_rule_too() -> None:
 def test_boxes_hold_one_digit_each() -> None:
     rows = _posteriors((1, 7, 0.9), (1, 7, 0.9), (4, 9, 0.9))
     read = read_field(_edges(3), rows, 3, 30.0, None, None, boxed=True)
-    assert read is not None and read.best.text == "114"
+    assert read is not None and read.best.text == "114" and read.unreadable == 0
+
+
+def test_no_line_and_no_rule_vouch_for_what_is_no_digit_in_its_box() -> None:
+    rows = _posteriors((1, 7, 0.9), (5, 6, 0.9), (4, 9, 0.9))
+    rows[1] = 0.001
+    rows[1, 10] = 0.99
+    columns = np.full((10, 19), 1e-4, np.float32)
+    columns[:, 0] = 1.0
+    for place, digit in ((1, 1), (4, 5), (7, 4)):
+        columns[place, 0], columns[place, digit + 1] = 1e-4, 1.0
+    line = WholeLine((columns / columns.sum(axis=1, keepdims=True),), Box(0, 0, 60, 30))
+    for rule in (None, constraint_of(Rules.model_validate({"pattern": "154"}))):
+        read = read_field(_edges(3), rows, 3, 30.0, line, rule, boxed=True)
+        assert read is not None and read.best.text == "154" and read.best.probability < 0.02
+    assert read is not None and reason_of(read, DecodeConfig()) == (True, "digit 2 cannot be made out")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ class FieldText:
         The raw reading with its points and signs.
     struck : float
         How sure it is that digits of it are struck out, 0 to 1.
+    unreadable : int
+        Which box, of those that are filled, holds no digit by itself, 1-based; 0 where all do.
     """
 
     guesses: tuple[Guess, ...]
@@ -65,6 +67,7 @@ class FieldText:
     digits: tuple[ReadDigit, ...]
     written: str
     struck: float = 0.0
+    unreadable: int = 0
 
     @property
     def best(self) -> Guess:
@@ -126,7 +129,10 @@ def read_field(
         # Alone, the lattice knows how sure each digit is; its paths say only how sure the parting is.
         weights = weights * float(np.prod([d.confidence for d in digits])) if digits else weights
     struck = line.struck if line is not None else 0.0
-    weights = weights * (1 - struck)
+    # In a box stands one digit, and the line may not vouch for what is none.
+    strangers = posteriors[:, NOT_A_DIGIT] if boxed and len(posteriors) > 1 else np.zeros(1)
+    worst = int(strangers.argmax())
+    weights = weights * (1 - struck) * (1 - float(strangers[worst]))
     guesses = tuple(
         Guess(
             rivals[k].text,
@@ -145,6 +151,7 @@ def read_field(
         digits=tuple(digits),
         written=line.written(raw.text) if line is not None else raw.text,
         struck=struck,
+        unreadable=worst + 1 if strangers[worst] > 0.5 else 0,
     )
 
 
@@ -170,6 +177,8 @@ def reason_of(text: FieldText, config: DecodeConfig) -> tuple[bool, str]:
         why = f"{' and '.join(text.decided_by)} decided: the ink says {text.raw} (by {text.overridden:.1f})"
         return best.probability < config.review_below, why
     review = best.probability < config.review_below
+    if text.unreadable:
+        return review, f"digit {text.unreadable} cannot be made out"
     return review, unsure(text.digits) if review and text.digits else ""
 
 

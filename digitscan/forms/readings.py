@@ -27,6 +27,8 @@ _RIVALS = 8
 _LATTICE_WEIGHT = 0.3
 _LINE_WEIGHT = 0.7
 """What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
+_NOTHING = 0.9
+"""How sure the reader of lines must be that a string on a page is a word."""
 _FAR_BEHIND = 14.0
 """Log units behind its own reader's best text at which a text is no rival."""
 _NO_PATH_COST = 8.0
@@ -94,6 +96,11 @@ class WholeLine:
     def struck(self) -> float:
         """How sure it is that digits are struck out, 0 to 1."""
         return float(np.mean([struck_share(view) for view in self.views]))
+
+    @property
+    def nothing(self) -> float:
+        """How sure it is that there is no digit, 0 to 1."""
+        return float(np.mean([np.exp(log_probabilities(digits_alone(view), [""])[0]) for view in self.views]))
 
     def written(self, text: str) -> str:
         """A text of digits with the signs that stand before, between and after them, and `STRUCK_OUT` where digits
@@ -223,6 +230,8 @@ def read_string(
     reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
     if line is not None and line.struck > 0.5:
         return _struck_reading(line, whole)
+    if line is not None and not whole and line.nothing > _NOTHING:
+        return []
     if line is not None:
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
         if rivals:
