@@ -189,11 +189,10 @@ def find_lattices(
     strings = [strings[k] for k in reading_order([s.box for s in strings])]
     lattices = build_lattices(strings, found, page.ink)
     if table is not None:
-        lattices = [_placed(lattice, table) for lattice in lattices]
+        cells = table.cells_of([lattice.box for lattice in lattices])
+        lattices = [
+            lattice if cell is None else replace(lattice, row=cell[0], column=cell[1])
+            for lattice, cell in zip(lattices, cells, strict=True)
+        ]
     look("lattices", lattices)
     return lattices, table is not None
-
-
-def _placed(lattice: StringLattice, table: RuledTable) -> StringLattice:
-    cell = table.cell_of(lattice.box)
-    return lattice if cell is None else replace(lattice, row=cell[0], column=cell[1])

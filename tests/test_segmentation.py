@@ -203,7 +203,7 @@ ROWS, COLUMNS = lines_of(1, 100, 200, 299), lines_of(1, 100, 200, 299, upright=T
 )
 def test_cells_of_a_ruled_table(x: int, y: int, cell: tuple[int, int] | None) -> None:
     table = RuledTable.of(ROWS, COLUMNS, FRAME, 40)
-    assert table is not None and table.cell_of(Box(x - 1, y - 1, 2, 2)) == cell
+    assert table is not None and table.cells_of([Box(x - 1, y - 1, 2, 2)]) == [cell]
     assert RuledTable.of(ROWS[:2], COLUMNS, FRAME, 40) is None
 
 
@@ -212,19 +212,19 @@ def test_a_cell_that_spans_others_goes_by_its_first() -> None:
     beside = [*lines_of(1, 100, 299), *lines_of(200, stop=200)]  # a cell as high as two rows
     table = RuledTable.of(beside, above, FRAME, 40)
     assert table is not None
-    cells = {p: table.cell_of(Box(p[0], p[1], 2, 2)) for p in [(50, 50), (150, 50), (250, 150), (250, 250), (150, 250)]}
-    assert list(cells.values()) == [(1, 1), (1, 1), (2, 3), (2, 3), (3, 2)]
+    cells = table.cells_of([Box(x, y, 2, 2) for x, y in [(50, 50), (150, 50), (250, 150), (250, 250), (150, 250)]])
+    assert cells == [(1, 1), (1, 1), (2, 3), (2, 3), (3, 2)]
     walls = [(b.x, b.y) for b in table.walls()]
     assert (100, 1) not in walls and {(100, 100), (200, 1), (200, 100)} <= set(walls)
     short = RuledTable.of(beside, above, FRAME, 120)  # sides this short may have lines that were not found
-    assert short is not None and short.cell_of(Box(150, 50, 2, 2)) == (1, 2)
+    assert short is not None and short.cells_of([Box(150, 50, 2, 2)]) == [(1, 2)]
 
 
 def test_what_makes_no_rectangle_spans_nothing() -> None:
     rows = [*lines_of(1, 200, 299), *lines_of(100, start=100)]
     columns = [*lines_of(1, 200, 299, upright=True), *lines_of(100, start=100, upright=True)]
     table = RuledTable.of(rows, columns, FRAME, 40)
-    assert table is not None and table.cell_of(Box(150, 50, 2, 2)) == (1, 2)
+    assert table is not None and table.cells_of([Box(150, 50, 2, 2)]) == [(1, 2)]
 
 
 def test_ruled_lines_join_broken_segments() -> None:
@@ -239,7 +239,7 @@ def test_bowed_lines_keep_their_rows() -> None:
     rows = [Box(int(a), y + int(b), 50, 2) for y in (0, 40, 80, 120) for a, b in zip(x, sag, strict=True)]
     table = RuledTable.of(rows, lines_of(1, 500, 999, stop=150, upright=True), Box(0, 0, 1000, 152), 30)
     assert table is not None and len(table.rows) == 4
-    assert table.cell_of(Box(480, 30 + 58, 4, 4)) == (2, 1) and table.cell_of(Box(20, 58, 4, 4)) == (2, 1)
+    assert table.cells_of([Box(480, 30 + 58, 4, 4)]) == [(2, 1)] and table.cells_of([Box(20, 58, 4, 4)]) == [(2, 1)]
 
 
 # ---------------------------------------------------------------- struck out

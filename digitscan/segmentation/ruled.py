@@ -146,15 +146,14 @@ class RuledTable:
             return None
         return cls(frame, rows, columns, _spanned(rows, columns, shortest))
 
-    def cell_of(self, box: Box) -> tuple[int, int] | None:
-        """1-based row and column of the cell that holds a box's middle; None outside the table."""
-        x, y = box.center
-        row = sum(line.at(x) < y for line in self.rows)
-        column = sum(line.at(y) < x for line in self.columns)
-        if not (0 < row < len(self.rows) and 0 < column < len(self.columns)):
-            return None
-        top, left = self.first[row - 1, column - 1]
-        return int(top) + 1, int(left) + 1
+    def cells_of(self, boxes: Sequence[Box]) -> list[tuple[int, int] | None]:
+        """1-based row and column of the cell that holds each box's middle; None outside the table."""
+        x, y = np.array([box.center for box in boxes], np.float64).reshape(-1, 2).T
+        rows = np.sum([np.interp(x, line.along, line.across) < y for line in self.rows], axis=0)
+        columns = np.sum([np.interp(y, line.along, line.across) < x for line in self.columns], axis=0)
+        inside = (rows > 0) & (rows < len(self.rows)) & (columns > 0) & (columns < len(self.columns))
+        first = 1 + self.first[np.where(inside, rows, 1) - 1, np.where(inside, columns, 1) - 1]
+        return [(int(r), int(c)) if within else None for (r, c), within in zip(first, inside, strict=True)]
 
     def walls(self) -> list[Box]:
         """The vertical lines between its cells as thin boxes, a row at a time; none within a cell that spans."""
