@@ -19,6 +19,8 @@ _LEAST = 0.3
 """Share of a table's side that segments must cover to be one of its lines."""
 _WALL = 0.35
 """Share of a cell's side from which a line stands there: print breaks, and digits are taken out of lines."""
+_STRAIGHT = 4.0
+"""Pixels between the leftmost and the rightmost place of a line that counts as straight."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,10 +43,10 @@ class RuledLine:
         """Its position at a place along it; beyond its ends as at the nearer one."""
         return float(np.interp(place, self.along, self.across))
 
-    def covered(self, start: float, stop: float) -> float:
-        """Share of a stretch in which it has ink."""
-        inside = np.minimum(self.spans[:, 1], stop) - np.maximum(self.spans[:, 0], start)
-        return float(np.maximum(inside, 0.0).sum() / max(stop - start, 1.0))
+    def covered(self, start: NDArray[np.float64], stop: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Share of each of some stretches in which it has ink, (N,)."""
+        inside = np.minimum(self.spans[:, 1:], stop) - np.maximum(self.spans[:, :1], start)
+        return np.asarray(np.maximum(inside, 0.0).sum(axis=0) / np.maximum(stop - start, 1.0), np.float64)
 
 
 def ruled_lines(segments: Sequence[Box], frame: Box, *, horizontal: bool) -> list[RuledLine]:
@@ -156,14 +158,19 @@ class RuledTable:
         return [(int(r), int(c)) if within else None for (r, c), within in zip(first, inside, strict=True)]
 
     def walls(self) -> list[Box]:
-        """The vertical lines between its cells as thin boxes, a row at a time; none within a cell that spans."""
+        """The vertical lines between its cells as thin boxes, none within a cell that spans; straight ones whole."""
         found = []
         for number, line in enumerate(self.columns):
-            for row in range(len(self.rows) - 1):
-                beside = self.first[row, max(number - 1, 0) : number + 1]
-                if 0 < number < len(self.columns) - 1 and (beside[0] == beside[1]).all():
-                    continue
-                top, bottom = (level.at(line.at(self.frame.y)) for level in self.rows[row : row + 2])
+            middle = float(np.median(line.across))
+            levels = np.array([row.at(middle) for row in self.rows])
+            inner = 0 < number < len(self.columns) - 1
+            spanned = inner & (self.first[:, max(number - 1, 0)] == self.first[:, min(number, len(self.first[0]) - 1)])
+            closed = ~np.asarray(spanned.all(axis=1), bool)
+            if closed.all() and np.ptp(line.across) < _STRAIGHT:
+                stretches = [(levels[0], levels[-1])]
+            else:
+                stretches = [(levels[k], levels[k + 1]) for k in np.flatnonzero(closed)]
+            for top, bottom in stretches:
                 found.append(Box(round(line.at((top + bottom) / 2)), round(top), 1, round(bottom - top) + 1))
         return found
 
@@ -171,27 +178,28 @@ class RuledTable:
 def _spanned(rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: float) -> NDArray[np.int64]:
     """First cell of every cell, see `RuledTable`: cells without a line between are one, where they make a rectangle."""
     height, width = len(rows) - 1, len(columns) - 1
+    open_right = _open_sides(columns, rows, shortest)[:, :height].T  # (height, width + 1), the left side of each cell
+    open_below = _open_sides(rows, columns, shortest)[:, :width]  # (height + 1, width), the upper side of each cell
     group = np.arange(height * width).reshape(height, width)
-    for r in range(height):
-        for c in range(width):
-            top, bottom, left, right = _sides(rows, columns, r, c)
-            if c + 1 < width and bottom - top >= shortest and columns[c + 1].covered(top, bottom) < _WALL:
-                group[group == group[r, c + 1]] = group[r, c]
-            if r + 1 < height and right - left >= shortest and rows[r + 1].covered(left, right) < _WALL:
-                group[group == group[r + 1, c]] = group[r, c]
+    for r, c in np.argwhere(open_right[:, 1:width]):
+        group[group == group[r, c + 1]] = group[r, c]
+    for r, c in np.argwhere(open_below[1:height]):
+        group[group == group[r + 1, c]] = group[r, c]
     first = np.moveaxis(np.indices((height, width), np.int64), 0, 2).copy()
-    for number in np.unique(group):
+    for number in np.flatnonzero(np.bincount(group.ravel()) > 1):
         members = np.argwhere(group == number)
         low, high = members.min(axis=0), members.max(axis=0)
-        if len(members) > 1 and len(members) == int(np.prod(high - low + 1)):
+        if len(members) == int(np.prod(high - low + 1)):
             first[low[0] : high[0] + 1, low[1] : high[1] + 1] = low
     return first
 
 
-def _sides(
-    rows: Sequence[RuledLine], columns: Sequence[RuledLine], row: int, column: int
-) -> tuple[float, float, float, float]:
-    """Top, bottom, left and right of a cell, by its lines at the cell's other two."""
-    x = float(np.median(columns[column].across))
-    y = float(np.median(rows[row].across))
-    return rows[row].at(x), rows[row + 1].at(x), columns[column].at(y), columns[column + 1].at(y)
+def _open_sides(lines: Sequence[RuledLine], others: Sequence[RuledLine], shortest: float) -> NDArray[np.bool_]:
+    """Where lines are missing between those that cross them: (len(lines), len(others) - 1)."""
+    found = np.zeros((len(lines), len(others) - 1), bool)
+    for own, line in zip(found, lines, strict=True):
+        middle = float(np.median(line.across))
+        places = np.array([other.at(middle) for other in others])
+        sides = np.diff(places)
+        own[:] = (sides >= shortest) & (line.covered(places[:-1], places[1:]) < _WALL)
+    return found
