@@ -7,17 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from digitscan.core.errors import DataError, OutputError, UsageError
+from digitscan.cli.app import app
+from digitscan.core.errors import DataError, ModelError, OutputError, UsageError
 from digitscan.core.types import NOT_A_DIGIT
 from digitscan.recognition.architectures import ARCHITECTURES
+from digitscan.recognition.averaging import average_models, taken_over
 from digitscan.recognition.lines import ALPHABET
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.registry import read_card
 from digitscan.recognition.runtime import Classifier, LineReader
 from digitscan.training import fit
 from digitscan.training.drawing import GlyphBank
-from digitscan.training.fit import cross_validate, schedule, train
+from digitscan.training.fit import cross_validate, load_network, schedule, train
 from digitscan.training.history import EpochReport, read_log
 from digitscan.training.recipes import PUBLISHED, TrainingConfig, config_for
 from digitscan.training.sources import load_mnist
@@ -163,3 +166,27 @@ def test_a_reader_of_lines_can_be_trained(data: Path, tmp_path: Path) -> None:
     assert set(card.accuracy) == {"drawn-lines-40"} and card.training["epochs_done"] == 1
     [answers] = LineReader(str(tmp_path / "lines")).read([np.zeros((32, 64), np.uint8)])
     assert answers.shape == (16, len(ALPHABET) + 1)
+
+
+def test_the_mean_of_a_network_and_its_successor(data: Path, tmp_path: Path) -> None:
+    config = config_for("mlp-128", "published", held_out=200, epochs=1, name="a")
+    train(config, tmp_path, data=data)
+    train(replace(config, name="b", start_from=str(tmp_path / "a"), seed=2), tmp_path, data=data)
+    done = CliRunner().invoke(
+        app, ["models", "average", str(tmp_path / "a"), str(tmp_path / "b"), "--name", "m", "--out", str(tmp_path)]
+    )
+    assert done.exit_code == 0, done.output
+    a, b, mean = (load_network(str(tmp_path / name), "mlp-128").get_weights() for name in "abm")
+    assert all(np.allclose((x + y) / 2, m, atol=1e-6) for x, y, m in zip(a, b, mean, strict=True))
+    assert read_card(tmp_path / "m").training["mean_of"] == ["a", "b"] and Classifier(str(tmp_path / "m"))
+    with pytest.raises(ModelError, match="other layers"):
+        average_models(str(tmp_path / "a"), "lenet-dl4j", tmp_path, "n")
+
+
+def test_new_outputs_start_from_nothing() -> None:
+    own = [np.ones((3, 2)), np.full((2, 5), 7.0), np.full(5, 7.0)]
+    known = [np.zeros((3, 2)), np.zeros((2, 4)), np.zeros(4)]
+    taken = taken_over(own, known)
+    assert taken is not None and [w.shape for w in taken] == [w.shape for w in own]
+    assert not taken[0].any() and not taken[1][:, :4].any() and (taken[1][:, 4] == 7).all() and taken[2][4] == 7
+    assert taken_over(known, own) is None and taken_over(own, known[1:]) is None

@@ -89,3 +89,23 @@ def import_model(
 
         card = import_network(file, out, name or file.stem)
         typer.echo(f"{out / card.id}: {card.parameters:,} parameters, {len(card.classes)} classes")
+
+
+@app.command("average")
+def average(
+    before: Annotated[str, typer.Argument(help="Model id or folder.")],
+    after: Annotated[str, typer.Argument(help="Model id or folder that was trained from it, with --start-from.")],
+    name: Annotated[str, typer.Option(help="Id of the new model.")] = "mean",
+    out: Annotated[Path, typer.Option(help="Folder that gets the model's folder.")] = Path("runs"),
+) -> None:
+    """Make the mean of a model and one that was trained further from it: it keeps what both know.
+
+    [bold]Example[/]
+
+      digitscan models average digitnet-1 runs/ours --name both
+    """
+    with teaching_errors():
+        from digitscan.recognition.averaging import average_models
+
+        card = average_models(before, after, out, name)
+        typer.echo(f"{out / card.id}: the mean of {before} and {after}")

@@ -16,6 +16,7 @@ import numpy as np
 from digitscan.core.errors import DataError, ModelError, OutputError
 from digitscan.export.atomic import write_whole
 from digitscan.recognition.architectures import build
+from digitscan.recognition.averaging import taken_over
 from digitscan.recognition.engines import quiet_tensorflow
 from digitscan.recognition.portable import save_network
 from digitscan.recognition.registry import MODEL_FILE, ModelCard, locate, read_card, write_card
@@ -229,18 +230,12 @@ def cross_validate(config: TrainingConfig, folds: int, out: Path, **options: Any
 
 def _take_weights(network: Any, model: str, arch: str) -> None:
     """Start where a model stands. Outputs that it does not have, always the last ones, start from nothing."""
-    own, known = network.get_weights(), load_network(model, arch).get_weights()
-    fits = len(own) == len(known) and all(
-        w.shape[:-1] == k.shape[:-1] and w.shape[-1:] >= k.shape[-1:] for w, k in zip(own, known, strict=True)
-    )
-    *below, kernel, bias = zip(own, known, strict=False)
-    if not fits or any(w.shape != k.shape for w, k in below):
+    taken = taken_over(network.get_weights(), load_network(model, arch).get_weights())
+    if taken is None:
         raise ModelError(
             f"{model} is an older {arch} with other layers", remedy="leave --start-from out, and train from nothing"
         )
-    for new, old in (kernel, bias):
-        new[..., : old.shape[-1]] = old
-    network.set_weights([*(k for _, k in below), kernel[0], bias[0]])
+    network.set_weights(taken)
 
 
 def load_network(model: str, arch: str) -> Any:
