@@ -27,6 +27,7 @@ from digitscan.core.types import (
     Quality,
     State,
 )
+from digitscan.forms.columns import in_columns, weigh_lengths, without_stray_rows
 from digitscan.forms.context import neighbour, plausible
 from digitscan.forms.decode import ScoredLattice, shares
 from digitscan.forms.readings import ReadString, WholeLine, read_string
@@ -131,7 +132,9 @@ def finish_page(
         read = _plausible(page, posteriors, read)
     if page.layout is Layout.TABLE and not page.table_found:
         cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
-        read = [(number, cell) for (number, _), cell in zip(read, cells, strict=True)]
+        read = without_stray_rows([(number, cell) for (number, _), cell in zip(read, cells, strict=True)])
+    if page.layout is Layout.TABLE or page.table_found:
+        read = in_columns(read)
     order = reading_order([number.box for number, _ in read])
     readings = tuple(_reading(page, *read[k], name=f"s{place}", config=config) for place, k in enumerate(order, 1))
     if whole and not readings:
@@ -151,7 +154,7 @@ def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageR
     """Let the totals of a page that is a table check its cells; other pages stay as they are."""
     if not (page.table_found or page.layout is Layout.TABLE):
         return result
-    return replace(result, readings=tuple(check_totals(result.readings, config.decode.review_below)))
+    return replace(result, readings=tuple(check_totals(weigh_lengths(result.readings), config.decode.review_below)))
 
 
 def _on_the_page(page: PreparedPage, string: ReadString) -> bool:

@@ -1,0 +1,108 @@
+"""Tables whose columns are regular: remains of lines beside numbers, numbers that run together, odd lengths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from digitscan.core.types import Alternative, Box, FieldReading, State
+from digitscan.forms.columns import Placed, find_columns, in_columns, weigh_lengths, without_stray_rows
+from digitscan.forms.readings import ReadDigit, ReadString
+
+
+def number(text: str, x: int, row: int, *, y: int = 0, height: int = 30) -> ReadString:
+    """Digits 20 pixels wide and 22 apart, on a line of 40 pixels."""
+    top = y or 40 * row
+    digits = tuple(ReadDigit(Box(x + 22 * k, top, 20, height), c, 0.99, "0", 0.9) for k, c in enumerate(text))
+    return ReadString(Box(x, top, 22 * len(text) - 2, height), text, digits, 0.98, (), "")
+
+
+def table(rows: int = 8) -> list[Placed]:
+    """Two columns of four digits, at 100 and 220."""
+    return [(number(f"{1000 * c + r:04d}", 100 + 120 * (c - 1), r), (r, c)) for r in range(1, rows + 1) for c in (1, 2)]
+
+
+def told(placed: list[Placed]) -> dict[tuple[int, int], list[str]]:
+    found: dict[tuple[int, int], list[str]] = {}
+    for string, cell in placed:
+        assert cell is not None
+        found.setdefault(cell, []).append(string.text)
+    return found
+
+
+def test_columns_are_regular_where_most_numbers_are_alike() -> None:
+    columns = find_columns(table())
+    assert {c: column.digits for c, column in columns.items()} == {1: 4, 2: 4}
+    assert columns[1].at(3) == (100, 186, 30)
+    assert find_columns(table(4)) == {}  # too few to say
+    mixed = [(replace(s, digits=s.digits[: 1 + k % 4]), cell) for k, (s, cell) in enumerate(table())]
+    assert find_columns(mixed) == {}
+
+
+def test_a_regular_table_stays_as_it_is() -> None:
+    assert in_columns(table()) == table()
+    assert in_columns([]) == [] and in_columns([(number("12", 0, 1), None)]) == [(number("12", 0, 1), None)]
+
+
+@pytest.mark.parametrize("x", [84, 190])
+def test_a_one_beside_a_whole_number_is_a_remain_of_a_line(x: int) -> None:
+    placed = [*table(), (number("1", x, 3), (3, 1))]
+    assert told(in_columns(placed))[3, 1] == ["1003"]
+    inside = [*table(), (number("1", 130, 3, y=100), (3, 1))]
+    assert told(in_columns(inside))[3, 1] == ["1003", "1"]  # who can say which of the two is none?
+    other = [*table(), (number("7", x, 3), (3, 1))]
+    assert len(told(in_columns(other))[3, 1]) == 2
+
+
+@pytest.mark.parametrize(("text", "x"), [("91561", 100), ("19156", 78)])
+def test_a_one_at_the_end_of_a_number_too_long_goes_and_is_told(text: str, x: int) -> None:
+    placed = [p for p in table() if p[1] != (3, 1)] + [(number(text, x, 3), (3, 1))]
+    [read] = [string for string, cell in in_columns(placed) if cell == (3, 1)]
+    assert read.text == "9156" and read.confidence <= 0.5 and text in read.reason
+    other = [p for p in table() if p[1] != (3, 1)] + [(number(text.replace("1", "7"), x, 3), (3, 1))]
+    assert told(in_columns(other))[3, 1] == [text.replace("1", "7")]  # no remain of a line
+
+
+def test_numbers_that_run_together_part_at_their_columns() -> None:
+    joined = number("9156", 100, 3)
+    second = number("0379", 220, 3)
+    between = ReadDigit(Box(200, 120, 4, 30), "1", 0.9, "7", 0.8)
+    whole = replace(
+        joined, text="915610379", digits=(*joined.digits, between, *second.digits), box=Box(100, 120, 206, 30)
+    )
+    placed = [p for p in table() if p[1] is not None and p[1][0] != 3] + [(whole, (3, 1))]
+    found = told(in_columns(placed))
+    assert found[3, 1] == ["9156"] and found[3, 2] == ["0379"]
+    stranger = replace(whole, digits=(*joined.digits, replace(between, digit="5"), *second.digits))
+    assert told(in_columns([*placed[:-1], (stranger, (3, 1))]))[3, 1] == [whole.text]
+
+
+def test_rows_of_remains_vanish_and_those_below_move_up() -> None:
+    lower = [(s, (cell[0] + 1, cell[1])) if cell is not None and cell[0] > 4 else (s, cell) for s, cell in table()]
+    placed = [*lower, (number("1", 150, 0, y=185, height=45), (5, 1))]
+    assert told(without_stray_rows(placed)) == told(table())
+    digit = [*lower, (number("1", 150, 0, y=185), (5, 1))]  # as high as the digits: somebody's one
+    assert told(without_stray_rows(digit))[5, 1] == ["1"]
+    assert without_stray_rows([]) == []
+
+
+def reading(text: str, row: int, column: int, confidence: float = 0.99, *rivals: tuple[str, float]) -> FieldReading:
+    return FieldReading(
+        "s", row, column, text, (), confidence, State.VALUE, False, "",
+        tuple(Alternative(t, p) for t, p in rivals), Box(0, 0, 9, 9),
+    )  # fmt: skip
+
+
+def test_the_usual_length_of_a_column_chooses_and_says_so() -> None:
+    column = [reading(f"{9000 + k}", k, 1) for k in range(12)]
+    doubtful = reading("986", 12, 1, 0.6, ("9862", 0.3), ("98", 0.1))
+    *rest, chosen = weigh_lengths([*column, doubtful])
+    assert rest == column and chosen.text == "9862" and chosen.raw == "986" and chosen.review
+    assert "4 digits" in chosen.reason and 0.5 < chosen.confidence < 0.99
+    sure = reading("986", 12, 1, 0.999, ("9862", 0.001))
+    assert weigh_lengths([*column, sure])[-1] == sure
+    few = [*column[:4], doubtful]
+    assert weigh_lengths(few) == few
+    page = [replace(doubtful, row=None, column=None)]
+    assert weigh_lengths(page) == page
