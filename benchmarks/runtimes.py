@@ -27,7 +27,7 @@ def opened(library: str, folder: Path):  # type: ignore[no-untyped-def]
     """Two functions, array to array: the network of digits and the one of lines."""
     from digitscan.recognition.registry import locate, read_card
 
-    models = ("digitnet-1", "linenet-1")
+    models = ("digitnet-1", "linenet-2")
     if library in ("keras", "litert"):
         from digitscan.recognition.engines import KerasEngine, LightEngine
         from digitscan.recognition.registry import LIGHT_FILE, MODEL_FILE
@@ -79,7 +79,7 @@ def write_onnx(folder: Path) -> None:
 
     from digitscan.recognition.registry import MODEL_FILE, locate
 
-    for model in ("digitnet-1", "linenet-1"):
+    for model in ("digitnet-1", "linenet-2"):
         network = keras.saving.load_model(locate(model) / MODEL_FILE, compile=False)
         signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
         call = tf.function(lambda x, network=network: network(x, training=False), input_signature=signature)

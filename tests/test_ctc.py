@@ -58,7 +58,9 @@ def test_the_alphabet_is_digits_and_signs() -> None:
 def test_what_is_struck_out_is_seen_where_a_network_knows_of_it() -> None:
     rows = np.full((4, len(ALPHABET) + 1), 0.01, np.float32)
     rows[2, -1] = 0.8
-    assert struck_share(rows) == pytest.approx(0.8) and spell_signs(rows) == STRUCK_OUT
+    assert struck_share(rows) > 0.9 and spell_signs(rows) == STRUCK_OUT
+    rows[2, -1] = 0.05
+    assert struck_share(rows) == pytest.approx(0.5)  # a hint is enough
     assert struck_share(rows[:, :-1]) == 0.0 == struck_share(rows[:0]) and spell_signs(rows[:, :-1]) == ""
 
 

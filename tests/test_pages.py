@@ -219,6 +219,23 @@ def test_what_is_struck_out_is_not_guessed(layout: Layout, seven: AlwaysSeven) -
     assert reading.review and reading.reason == "struck out"
 
 
+@pytest.mark.parametrize("layout", [Layout.LINE, Layout.PAGE])
+def test_a_digit_that_is_scribbled_over_is_not_guessed(layout: Layout) -> None:
+    image = paper(600, 300)
+    put(image, "27354", 150, 170)
+    config = Config(layout=layout, imaging={"orientation": "0"})  # type: ignore[arg-type]
+    reader = digitscan.Reader(config=config)
+    clean = reader.read_image(image)
+    x, y = np.where(np.arange(8) % 2, 222, 262), np.linspace(126, 173, 8)
+    cv2.polylines(image, [np.stack([x, y], axis=1).astype(np.int32)], False, 30, 5, cv2.LINE_AA)
+    spoilt = reader.read_image(image)
+    assert isinstance(clean, PageResult) and isinstance(spoilt, PageResult)
+    [before], [after] = clean.readings, spoilt.readings
+    assert (before.state, before.text, before.review) == (State.VALUE, "27354", False)
+    assert (after.state, after.text, after.review) == (State.STRUCK, "", True)
+    assert after.reason == "digits are struck out: 27#54"
+
+
 class AlwaysSure(AlwaysSeven):
     """Beyond doubt."""
 

@@ -289,8 +289,8 @@ def test_the_shipped_reader_of_lines_reads() -> None:
 
 
 def test_either_kind_of_network_is_refused_in_the_other_ones_place() -> None:
-    with pytest.raises(ModelError, match="linenet-1 reads whole lines"):
-        Classifier("linenet-1")
+    with pytest.raises(ModelError, match="linenet-2 reads whole lines"):
+        Classifier("linenet-2")
     with pytest.raises(ModelError, match="digitnet-1 reads single digits"):
         LineReader("digitnet-1")
 

@@ -96,6 +96,7 @@ def average(
     before: Annotated[str, typer.Argument(help="Model id or folder.")],
     after: Annotated[str, typer.Argument(help="Model id or folder that was trained from it, with --start-from.")],
     name: Annotated[str, typer.Option(help="Id of the new model.")] = "mean",
+    share: Annotated[float, typer.Option(min=0.0, max=1.0, help="How much the second one counts.")] = 0.5,
     out: Annotated[Path, typer.Option(help="Folder that gets the model's folder.")] = Path("runs"),
 ) -> None:
     """Make the mean of a model and one that was trained further from it: it keeps what both know.
@@ -107,5 +108,5 @@ def average(
     with teaching_errors():
         from digitscan.recognition.averaging import average_models
 
-        card = average_models(before, after, out, name)
+        card = average_models(before, after, out, name, share)
         typer.echo(f"{out / card.id}: the mean of {before} and {after}")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.errors import ModelError, OutputError
@@ -41,8 +40,10 @@ def taken_over(own: Weights, known: Weights) -> list[NDArray[Any]] | None:
     return taken
 
 
-def average_models(before: str, after: str, out: Path, name: str) -> ModelCard:
+def average_models(before: str, after: str, out: Path, name: str, share: float = 0.5) -> ModelCard:
     """Make a model ``out/<name>`` whose weights are the mean of two, the second of which was trained from the first.
+
+    The second one counts `share`, 0 to 1.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def average_models(before: str, after: str, out: Path, name: str) -> ModelCard:
         raise ModelError(
             f"{cards[0].id} and {cards[1].id} have other layers", remedy="give a model and one trained from it"
         )
-    networks[1].set_weights([(a + b) / 2 for a, b in zip(known, own, strict=True)])
+    networks[1].set_weights([(1 - share) * a + share * b for a, b in zip(known, own, strict=True)])
     folder = out / name
     try:
         hashes = save_network(networks[1], folder)
@@ -71,10 +72,10 @@ def average_models(before: str, after: str, out: Path, name: str) -> ModelCard:
             cards[1],
             id=name,
             **hashes._asdict(),
-            temperature=float(np.sqrt(cards[0].temperature * cards[1].temperature)),
+            temperature=float(cards[0].temperature ** (1 - share) * cards[1].temperature ** share),
             digitscan=__version__,
             created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-            training={"mean_of": [cards[0].id, cards[1].id], cards[1].id: cards[1].training},
+            training={"mean_of": [cards[0].id, cards[1].id], "share": share, cards[1].id: cards[1].training},
             accuracy={},
         )
         write_card(folder, card)

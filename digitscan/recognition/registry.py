@@ -16,7 +16,7 @@ from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT, LINE_NORMALIZATIO
 from digitscan.recognition.normalize import NORMALIZATION_VERSION
 
 DEFAULT_MODEL = "digitnet-1"
-DEFAULT_LINE_MODEL = "linenet-1"
+DEFAULT_LINE_MODEL = "linenet-2"
 MODEL_FILE = "model.keras"
 LIGHT_FILE = "model.tflite"
 CARD_FILE = "card.json"
