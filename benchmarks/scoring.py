@@ -76,7 +76,7 @@ def in_reading_order(readings: list[FieldReading]) -> list[str]:
 
 def score_tables(folder: Path, pages: Pages) -> dict[str, Any]:
     """Numbers found in reading order, and numbers read for each true one (days and hours are read too)."""
-    found = total = read = placed = 0
+    found = total = read = placed = unmarked = 0
     for name, readings in pages.items():
         with (folder / f"{Path(name).stem}.csv").open(newline="") as stream:
             truth = list(csv.reader(stream, quotechar="'"))[1:]
@@ -85,26 +85,39 @@ def score_tables(folder: Path, pages: Pages) -> dict[str, Any]:
         found += longest_common(want, got)
         total += len(want)
         read += len(got)
-        placed += _in_their_cells(truth, readings)
+        right, slipped = _in_their_cells(truth, readings)
+        placed += right
+        unmarked += slipped
     return {
         "pages": len(pages),
         "numbers": total,
         "recall": found / total,
         "in_right_cell": placed / total,
+        "wrong_and_unmarked": unmarked / total,
         "read_over_true": read / total,
     }
 
 
-def _in_their_cells(truth: list[list[str]], readings: list[FieldReading]) -> int:
-    """Numbers that are right and in their right row and column; titles above and beside the table shift all alike."""
+def _in_their_cells(truth: list[list[str]], readings: list[FieldReading]) -> tuple[int, int]:
+    """Numbers that are right and in their right row and column, and cells that are wrong with nothing for review.
+
+    Titles above and beside the table shift all alike. A number that was not read at all is wrong too.
+    """
     texts: dict[tuple[int, int], str] = {}
+    marked = {(r.row, r.column) for r in readings if r.review}
     for reading in readings:
         if reading.row is not None and reading.column is not None:
             at = reading.row, reading.column
             texts[at] = texts.get(at, "") + digits(reading.text)
     want = [((i, j), digits(v)) for i, row in enumerate(truth, 1) for j, v in enumerate(row) if j and digits(v)]
     shifts = [(down, right) for down in range(-3, 12) for right in range(-2, 4)]
-    return max(sum(texts.get((i + down, j + 1 + right)) == v for (i, j), v in want) for down, right in shifts)
+
+    def cell_of(place: tuple[int, int], shift: tuple[int, int]) -> tuple[int, int]:
+        return place[0] + shift[0], place[1] + 1 + shift[1]
+
+    best = max(shifts, key=lambda shift: sum(texts.get(cell_of(place, shift)) == v for place, v in want))
+    wrong = [cell_of(place, best) for place, v in want if texts.get(cell_of(place, best)) != v]
+    return len(want) - len(wrong), sum(cell not in marked for cell in wrong)
 
 
 def score_photos(folder: Path, pages: Pages) -> dict[str, Any]:

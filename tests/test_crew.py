@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from digitscan.batch.crew import Crew, Setup, WorkerLostError
+from digitscan.batch.crew import Crew, Setup, WorkerLostError, _Worker
 from digitscan.batch.local import read_pages
 from digitscan.core.config import Config
 from digitscan.core.errors import ModelError
@@ -122,3 +122,11 @@ def test_a_closed_crew_gives_up_at_once(tmp_path: Path) -> None:
     assert not asking.is_alive() and isinstance(answers[0], PageFailure)
     with pytest.raises(WorkerLostError, match="was ended"):
         crew._ask("list", FILES[0])
+
+
+def test_a_pipe_that_is_closed_under_its_reader_is_a_lost_worker() -> None:
+    worker = _Worker()
+    assert worker._process.stdout is not None
+    worker._process.stdout.close()
+    with pytest.raises(WorkerLostError):
+        worker.ask("list", FILES[0])

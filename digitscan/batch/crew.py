@@ -106,7 +106,8 @@ class _Worker:
                 if kind != "stage":
                     return value
                 stage = value
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            # ValueError: another thread, which ended this worker, closed the pipe that is read here.
             self.end()
             raise WorkerLostError(self._why(timeout_s), stage) from error
         finally:
