@@ -112,7 +112,9 @@ def finish_page(
     told: set[Box] = set()
     for index, string in enumerate(page.strings):
         rows = string.rows(posteriors)
-        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        line = None
+        if index in whole_lines and string.struck is None:  # what a stroke goes through looks like a word
+            line = WholeLine(tuple(whole_lines[index]), string.region)
         numbers = read_string(
             string.edges,
             rows,
