@@ -30,7 +30,7 @@ from digitscan.core.types import (
 from digitscan.forms.columns import in_columns, weigh_lengths, without_stray_rows
 from digitscan.forms.context import neighbour, plausible
 from digitscan.forms.decode import ScoredLattice, shares
-from digitscan.forms.readings import ReadString, WholeLine, read_string
+from digitscan.forms.readings import ReadString, WholeLine, read_behind_stroke, read_string
 from digitscan.forms.totals import check_totals
 from digitscan.preparing import PreparedPage, PreparedString
 from digitscan.recognition.lines import Line
@@ -43,7 +43,8 @@ _BEYOND_DOUBT = 0.995
 
 def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]:
     """Strings that a second reader should see: likely numbers that are not read beyond doubt piece by piece, or that
-    may hold points and signs, which only that reader knows.
+    may hold points and signs, which only that reader knows; and what a stroke goes through, whose pieces look like
+    anything.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]
         rows = string.rows(posteriors)
         single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
         likely = page.layout is Layout.LINE or (rows[single].argmax(axis=1) < NOT_A_DIGIT).mean() >= 0.5
-        if likely and (string.marked or not _beyond_doubt(string, rows)):
+        if string.struck is not None or (likely and (string.marked or not _beyond_doubt(string, rows))):
             chosen.append(index)
     return chosen
 
@@ -112,9 +113,7 @@ def finish_page(
     told: set[Box] = set()
     for index, string in enumerate(page.strings):
         rows = string.rows(posteriors)
-        line = None
-        if index in whole_lines and string.struck is None:  # what a stroke goes through looks like a word
-            line = WholeLine(tuple(whole_lines[index]), string.region)
+        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
         numbers = read_string(
             string.edges,
             rows,
@@ -122,13 +121,14 @@ def finish_page(
             string.height,
             config.decode,
             whole=whole,
-            line=line,
+            line=line if string.struck is None else None,  # what a stroke goes through looks like a word
             marked=string.marked,
         )
-        if string.struck is not None and numbers:  # one reading, however many strings the stroke broke it into
-            crossed = replace(numbers[0], box=string.struck, struck=True, reason="struck out", confidence=1.0)
-            numbers = [] if string.struck in told else [crossed]
-            told.add(string.struck)
+        if string.struck is not None:  # one reading, however many strings the stroke broke it into
+            numbers = numbers or (read_behind_stroke(line) if line is not None else [])
+            once = numbers[:1] if string.struck not in told else []
+            numbers = [replace(n, box=string.struck, struck=True, reason="struck out", confidence=1.0) for n in once]
+            told.update([string.struck] if once else [])
         read.extend((number, string.cell) for number in numbers)
     if not whole:
         read = _plausible(page, posteriors, read)
@@ -173,7 +173,7 @@ def _plausible(
     if page.layout is not Layout.TABLE:  # the cells of a table are no running text, however badly they are printed
         for string in page.strings:
             rows = string.rows(posteriors)
-            if string.cell is None:
+            if string.cell is None and string.struck is None:  # pieces of a stroke look like letters
                 around.append(neighbour(string.edges, rows, string.box, string.height))
     read = [(string, cell) for string, cell in read if _on_the_page(page, string)]
     kept = plausible([string for string, _ in read], around)

@@ -219,6 +219,17 @@ def test_what_is_struck_out_is_not_guessed(layout: Layout, seven: AlwaysSeven) -
     assert reading.review and reading.reason == "struck out"
 
 
+@pytest.mark.parametrize(("written", "states"), [("6396882", [State.STRUCK]), ("not this", [])])
+def test_a_number_behind_a_stroke_is_told_from_a_word(written: str, states: list[State]) -> None:
+    image = paper(700, 300)
+    put(image, written, 150, 170)
+    right = int(np.nonzero((image < 128).any(axis=0))[0].max())
+    cv2.line(image, (135, 150), (right + 15, 146), 40, 4)
+    outcome = digitscan.Reader(config=Config(imaging={"orientation": "0"})).read_image(image)  # type: ignore[arg-type]
+    assert isinstance(outcome, PageResult)
+    assert [reading.state for reading in outcome.readings] == states
+
+
 @pytest.mark.parametrize("layout", [Layout.LINE, Layout.PAGE])
 def test_a_digit_that_is_scribbled_over_is_not_guessed(layout: Layout) -> None:
     image = paper(600, 300)

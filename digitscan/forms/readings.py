@@ -29,6 +29,8 @@ _LINE_WEIGHT = 0.7
 """What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
 _NOTHING = 0.9
 """How sure the reader of lines must be that a string on a page is a word."""
+_BEHIND_STROKE = -1.2
+"""Mean log probability over its views from which a text behind a stroke is a number."""
 _FAR_BEHIND = 14.0
 """Log units behind its own reader's best text at which a text is no rival."""
 _NO_PATH_COST = 8.0
@@ -328,6 +330,18 @@ def rank_texts(
             path = by_text.get(text) or lattice.best_for(text)
             rivals.append(Rival(text, path.score if path is not None else best - _NO_PATH_COST, log, path))
     return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
+
+
+def read_behind_stroke(line: WholeLine) -> list[ReadString]:
+    """What a stroke through all of it left of a number, by the reader of lines; none where it is hardly one.
+
+    That reader sees the digits through the stroke. Words that are crossed out look to it like ones and zeros, or like
+    many things at once.
+    """
+    text, log = max(line.log_probabilities([]).items(), key=lambda item: item[1])
+    if log < _BEHIND_STROKE or len(text) < 2 or not set(text) - set("01"):
+        return []
+    return [ReadString(line.region, text, tuple(line.digits(text)), 1.0, (), "struck out", struck=True)]
 
 
 def _struck_reading(line: WholeLine, whole: bool) -> list[ReadString]:
