@@ -112,7 +112,7 @@ def read_field(
         None where nothing in it could be a digit.
     """
     automaton = constraint.whole if constraint is not None else None
-    rivals = rank_texts(edges, posteriors, pieces, height, REJECT_COST_NUMBER, line, automaton=automaton)
+    rivals = rank_texts(edges, posteriors, pieces, height, REJECT_COST_NUMBER, line, automaton=automaton, boxed=boxed)
     if boxed:
         sure = int((posteriors[:, NOT_A_DIGIT] < 0.5).sum())
         rivals = [r for r in rivals if sure <= len(r.text) <= pieces] or rivals

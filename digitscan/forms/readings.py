@@ -25,7 +25,7 @@ from digitscan.forms.decode import (
 _RIVALS = 8
 """Texts that each of the two readers may bring."""
 _LATTICE_WEIGHT = 0.3
-_LINE_WEIGHT = 0.7
+_LINE_WEIGHT = 0.8
 """What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
 _NOTHING = 0.9
 """How sure the reader of lines must be that a string on a page is a word."""
@@ -33,8 +33,11 @@ _BEHIND_STROKE = -1.2
 """Mean log probability over its views from which a text behind a stroke is a number."""
 _FAR_BEHIND = 14.0
 """Log units behind its own reader's best text at which a text is no rival."""
-_NO_PATH_COST = 8.0
-"""Log units by which a text that the lattice cannot spell stands behind the best that it can."""
+_LOWEST = -8.0
+"""Log units that a text has from the lattice at the least. Where digits touch, the lattice may have no path that spells
+what stands there, or one over a bad cut: that it likes another text better says little then."""
+_BEHIND = 3.0
+"""Log units by which a text may stand behind the lattice's best, where that is hardly likely itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,12 +309,15 @@ def rank_texts(
     *,
     whole: bool = True,
     automaton: Automaton | None = None,
+    boxed: bool = False,
 ) -> list[Rival]:
     """All texts that either reader brings, by the evidence of both, best first; none where it is no number.
 
     The lattice sees each digit large and by itself; the line sees all of them at once and needs no cuts. What one of
     them overlooks the other one scores low but does not rule out. Parameters as of `read_string`; without a line the
     lattice stands alone. With an automaton, the best texts that it accepts are brought too, however far behind.
+    Where each piece stands in a box of its own (`boxed`), no cut can be wrong, and what the lattice rules out counts
+    for more.
     """
     lattice = ScoredLattice(edges, posteriors, pieces, height, reject_cost)
     paths = lattice.best(_RIVALS)
@@ -324,11 +330,13 @@ def rank_texts(
     if line is None:
         rivals = [Rival(text, path.score, path.score, path) for text, path in by_text.items() if text]
         return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
+    lowest = best - _FAR_BEHIND if boxed else min(_LOWEST, best - _BEHIND)
     rivals = []
     for text, log in line.log_probabilities(list(by_text), automaton).items():
         if text:
             path = by_text.get(text) or lattice.best_for(text)
-            rivals.append(Rival(text, path.score if path is not None else best - _NO_PATH_COST, log, path))
+            score = max(path.score if path is not None else lowest, lowest)
+            rivals.append(Rival(text, score, log, path))
     return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
 
 
