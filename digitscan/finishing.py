@@ -27,7 +27,7 @@ from digitscan.core.types import (
     Quality,
     State,
 )
-from digitscan.forms.columns import in_columns, weigh_lengths, without_stray_rows
+from digitscan.forms.columns import doubt_lengths, in_columns, weigh_lengths, with_overlooked, without_stray_rows
 from digitscan.forms.context import neighbour, plausible
 from digitscan.forms.decode import ScoredLattice, shares
 from digitscan.forms.readings import ReadString, WholeLine, read_behind_stroke, read_string
@@ -153,10 +153,22 @@ def finish_page(
 
 
 def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageResult:
-    """Let the totals of a page that is a table check its cells; other pages stay as they are."""
+    """Let the lengths and the totals of a page that is a table check its cells; other pages stay as they are.
+
+    Cells that were overlooked are told.
+    """
     if not (page.table_found or page.layout is Layout.TABLE):
         return result
-    return replace(result, readings=tuple(check_totals(weigh_lengths(result.readings), config.decode.review_below)))
+    checked = doubt_lengths(check_totals(weigh_lengths(result.readings), config.decode.review_below))
+    frame = {"width": page.width, "height": page.height}
+    marks = np.array([map_box(s.box, page.to_source, **frame) for s in page.strings], np.float64).reshape(-1, 4)
+
+    def is_ink(x: float, y: float) -> bool:
+        left, top, width, height = marks.T
+        return bool(((left <= x) & (x <= left + width) & (top <= y) & (y <= top + height)).any())
+
+    readings = with_overlooked(checked, is_ink)
+    return replace(result, readings=tuple(replace(r, name=f"s{place}") for place, r in enumerate(readings, 1)))
 
 
 def _on_the_page(page: PreparedPage, string: ReadString) -> bool:

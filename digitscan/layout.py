@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import BinaryPage, Box, Layout
 from digitscan.imaging.rules import Rules, rule_length
+from digitscan.segmentation.brackets import find_brackets
 from digitscan.segmentation.components import Components, label
 from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
 from digitscan.segmentation.grid import corridors
@@ -47,9 +48,9 @@ def _box_rows(rules: Rules) -> list[Box]:
     ]
 
 
-def _barriers(rules: Rules, table: RuledTable | None, hairlines: list[Box]) -> Barriers:
-    """Vertical rules that part strings: those of tables, not the sides of one row of boxes."""
-    posts = list(hairlines)
+def _barriers(rules: Rules, table: RuledTable | None, others: list[Box]) -> Barriers:
+    """What parts strings: vertical rules of tables, not the sides of one row of boxes, and `others`."""
+    posts = list(others)
     box_rows = _box_rows(rules)
     for post in rules.verticals:
         if any(f.x - 3 <= post.x <= f.right + 3 and f.y - 3 <= post.center[1] <= f.bottom + 3 for f in box_rows):
@@ -177,8 +178,10 @@ def find_lattices(
     typical = float(np.median(heights)) if len(heights) else 0.0
     found, hairlines = _without_hairlines(found, rules, typical, table=layout is Layout.TABLE)
     keep &= found.areas > 0
+    brackets = find_brackets(found, keep)
+    keep &= ~brackets
     table = _find_table(rules, shape) if layout in (Layout.AUTO, Layout.TABLE) else None
-    barriers = _barriers(rules, table, hairlines)
+    barriers = _barriers(rules, table, [*hairlines, *(found.box(int(k)) for k in np.flatnonzero(brackets))])
     if layout is Layout.TABLE:
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))
         barriers = replace(barriers, lanes=tuple(corridors(found.boxes[near], typical)))

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from digitscan.core.types import Alternative, Box, FieldReading, State
-from digitscan.forms.columns import Placed, find_columns, in_columns, weigh_lengths, without_stray_rows
+from digitscan.forms.columns import (
+    Placed,
+    doubt_lengths,
+    find_columns,
+    in_columns,
+    weigh_lengths,
+    with_overlooked,
+    without_stray_rows,
+)
 from digitscan.forms.readings import ReadDigit, ReadString
 
 
@@ -83,14 +91,19 @@ def test_rows_of_remains_vanish_and_those_below_move_up() -> None:
     placed = [*lower, (number("1", 150, 0, y=185, height=45), (5, 1))]
     assert told(without_stray_rows(placed)) == told(table())
     digit = [*lower, (number("1", 150, 0, y=185), (5, 1))]  # as high as the digits: somebody's one
-    assert told(without_stray_rows(digit))[5, 1] == ["1"]
+    *rest, (one, cell) = without_stray_rows(digit)
+    assert told(rest) == told(table()) and (one.text, cell) == ("1", None)
+    assert one.confidence <= 0.5 and one.reason == "a one between the rows of the table"
     assert without_stray_rows([]) == []
+
+
+PITCH = 100
 
 
 def reading(text: str, row: int, column: int, confidence: float = 0.99, *rivals: tuple[str, float]) -> FieldReading:
     return FieldReading(
         "s", row, column, text, (), confidence, State.VALUE, False, "",
-        tuple(Alternative(t, p) for t, p in rivals), Box(0, 0, 9, 9),
+        tuple(Alternative(t, p) for t, p in rivals), Box(PITCH * column, 40 * row, 80, 30),
     )  # fmt: skip
 
 
@@ -102,7 +115,49 @@ def test_the_usual_length_of_a_column_chooses_and_says_so() -> None:
     assert "4 digits" in chosen.reason and 0.5 < chosen.confidence < 0.99
     sure = reading("986", 12, 1, 0.999, ("9862", 0.001))
     assert weigh_lengths([*column, sure])[-1] == sure
+    told = doubt_lengths([*column, sure])[-1]
+    assert (told.text, told.confidence, told.review) == ("986", 0.999, True)
+    assert told.reason == "numbers of this column have 4 digits, this one 3"
     few = [*column[:4], doubtful]
     assert weigh_lengths(few) == few
     page = [replace(doubtful, row=None, column=None)]
     assert weigh_lengths(page) == page
+
+
+def test_a_column_that_lost_digits_among_regular_ones_is_for_review() -> None:
+    full = [reading(f"{k:04d}", k, c) for k in range(1, 13) for c in range(3, 13)]
+    days = [reading(str(k), k, 1) for k in range(1, 13)]
+    torn = [reading("956" if k % 2 else "9", k, 2) for k in range(1, 13)]
+    told = doubt_lengths([*days, *torn, *full])
+    assert {r.column for r in told if r.review} == {2}
+    assert {r.column for r in doubt_lengths([*days, *(replace(r, text="956") for r in torn), *full]) if r.review} == {2}
+    assert told[12].text == "956" and told[12].reason == "numbers of this column have 4 digits, this one 3"
+    headings = [reading(str(c), 0, c) for c in range(1, 13)]
+    assert not any(r.review for r in doubt_lengths([*headings, *days, *full]))
+    unpadded = [replace(r, text=f"9{r.text[1:]}") for r in full]
+    assert not any(r.review for r in doubt_lengths([*days, *torn, *unpadded]))
+
+
+def whole(rows: int = 12, columns: int = 12) -> list[FieldReading]:
+    return [reading("123", r, c) for r in range(1, rows + 1) for c in range(1, columns + 1)]
+
+
+def test_a_cell_that_was_overlooked_is_told() -> None:
+    full = whole()
+    assert with_overlooked(full, lambda x, y: True) == full
+    holed = [r for r in full if (r.row, r.column) not in {(4, 3), (7, 12)}]
+    inked = with_overlooked(holed, lambda x, y: True)
+    new = {(r.row, r.column): r for r in inked if r not in holed}
+    assert set(new) == {(4, 3), (7, 12)} and [(r.row, r.column) for r in inked] == [(r.row, r.column) for r in full]
+    assert new[4, 3].state is State.ILLEGIBLE and new[4, 3].review and not new[4, 3].text
+    assert new[4, 3].box == full[38].box and new[7, 12].box == full[83].box
+    empty = [r for r in with_overlooked(holed, lambda x, y: False) if r not in holed]
+    assert [(r.row, r.column, r.state) for r in empty] == [(4, 3, State.BLANK)]  # the other lies at the edge
+
+
+def test_gaps_of_tables_that_are_not_full_are_no_oversight() -> None:
+    half = [r for k, r in enumerate(whole()) if k % 2]
+    assert with_overlooked(half, lambda x, y: True) == half
+    assert with_overlooked([], lambda x, y: True) == []
+    loose = [replace(r, row=None, column=None) for r in whole()]
+    assert with_overlooked(loose, lambda x, y: True) == loose

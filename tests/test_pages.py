@@ -520,3 +520,11 @@ def test_small_writing_on_a_large_page_is_read_at_full_resolution() -> None:
     assert seen.index("halved") < len(seen) - 1 - seen[::-1].index("soft ink")  # looked at again
     assert seen.count("soft ink") == 2
     assert 15 < np.median([string.height for string in page.strings]) < 40  # in pixels of the page itself
+
+
+def test_what_stands_in_brackets_is_read_without_them() -> None:
+    image = paper(700, 300)
+    cv2.putText(image, "[2735]  (4860)", (80, 170), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 40, 3, cv2.LINE_AA)
+    outcome = digitscan.Reader(config=Config(imaging={"orientation": "0"})).read_image(image)  # type: ignore[arg-type]
+    assert isinstance(outcome, PageResult)
+    assert [r.text for r in outcome.readings] == ["2735", "4860"]

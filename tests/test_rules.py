@@ -320,6 +320,45 @@ def test_a_table_whose_rows_end_in_a_total_checks_itself(kind: str) -> None:
     assert all(r.confidence > 0.97 and not r.review for r in row)
 
 
+def _means(headings: int, rows: int = 31, columns: int = 24) -> list[FieldReading]:
+    """Numbers under headings, with their means at the right and at the foot."""
+    rng = np.random.default_rng(3)
+    body = rng.integers(9000, 9999, (rows, columns))
+    body = np.column_stack([body, np.rint(body.mean(axis=1))])
+    body = np.vstack([body, np.rint(body.mean(axis=0))]).astype(int)
+    cells = [_cell(r, c, str(c)) for r in range(1, headings + 1) for c in range(1, columns + 2)]
+    return cells + [
+        _cell(r, c, str(v), 0.995) for r, row in enumerate(body, headings + 1) for c, v in enumerate(row, 1)
+    ]
+
+
+@pytest.mark.parametrize("headings", [0, 5])
+def test_totals_of_rows_and_columns_find_the_one_wrong_cell(headings: int) -> None:
+    cells = _means(headings)
+    assert {(t.by_row, t.first) for t in find_totals(cells)} == {(True, 1), (False, headings + 1)}
+    assert not any(r.review for r in check_totals(cells, 0.9))  # hundreds of sure cells stay sure
+    wrong = next(k for k, c in enumerate(cells) if (c.row, c.column) == (headings + 7, 4))
+    cells[wrong] = dataclasses.replace(cells[wrong], text=str(int(cells[wrong].text) - 800))
+    out = check_totals(cells, 0.9)
+    assert [k for k, r in enumerate(out) if r.review] == [wrong]
+    assert out[wrong].reason == "mean of the row does not hold; mean of the column does not hold"
+
+
+def test_where_nobody_is_cleared_a_whole_line_is_doubted() -> None:
+    cells = _means(0)
+    wrong = next(k for k, c in enumerate(cells) if (c.row, c.column) == (7, 4))
+    # Off by less than twice what the means of columns leave open: any cell of the row may be the one.
+    cells[wrong] = dataclasses.replace(cells[wrong], text=str(int(cells[wrong].text) - 20))
+    out = check_totals(cells, 0.9)
+    assert {(r.row, r.column) for r in out if r.review} == {(7, c) for c in range(1, 26)}
+
+
+def test_a_heading_that_counts_is_no_line_of_parts() -> None:
+    cells = [c for c in _means(1) if c.row < 33]  # without the means at the foot
+    assert [t.by_row for t in find_totals(cells)] == [True]
+    assert not any(r.review for r in check_totals(cells, 0.9))
+
+
 def test_tables_without_totals_are_left_alone() -> None:
     rng = np.random.default_rng(2)
     cells = [_cell(r, c, str(rng.integers(100, 999))) for r in range(1, 10) for c in range(1, 7)]

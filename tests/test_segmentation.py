@@ -6,6 +6,7 @@ import pytest
 
 from digitscan.core.types import Box
 from digitscan.segmentation import seams
+from digitscan.segmentation.brackets import find_brackets
 from digitscan.segmentation.components import cut_out, label
 from digitscan.segmentation.cuts import MAX_JOINED, build_lattices
 from digitscan.segmentation.grid import aligned_cells, corridors
@@ -280,3 +281,22 @@ def test_a_line_under_or_over_a_number_does_not_strike_it_out() -> None:
         ink = inked(("2735", 100, 120))
         cv2.line(ink, (88, y), (300, y), 255, 3)
         assert find_struck(ink > 127) == []
+
+
+def test_brackets_are_pairs_that_turn_to_what_they_enclose() -> None:
+    marks = np.zeros((200, 900), np.uint8)
+    for x, way in ((100, 1), (300, -1)):  # [12345]
+        points = np.array([[x + 10 * way, 60], [x, 60], [x, 110], [x + 10 * way, 110]], np.int32)
+        cv2.polylines(marks, [points], False, 1, 3)
+    cv2.ellipse(marks, (520, 85), (14, 27), 0, 110, 250, 1, 3)  # (1234)
+    cv2.ellipse(marks, (700, 85), (14, 27), 0, -70, 70, 1, 3)
+    for x in (*range(120, 290, 34), *range(525, 680, 34)):
+        cv2.rectangle(marks, (x, 66), (x + 20, 104), 1, 3)
+    found = label(marks.view(np.bool_))
+    brackets = find_brackets(found, np.ones(len(found), bool))
+    assert sorted(int(x) for x in found.boxes[brackets, 0]) == pytest.approx([99, 290, 505, 701], abs=8)
+    alone = marks.copy()
+    alone[:, 280:310] = 0
+    alone[:, 690:720] = 0
+    found = label(alone.view(np.bool_))
+    assert not find_brackets(found, np.ones(len(found), bool)).any()  # a bracket has its partner

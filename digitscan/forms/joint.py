@@ -131,7 +131,12 @@ def weigh(rule: Rule, label: str, choices: Mapping[str, Choice], columns: Mappin
     # Texts that nobody guessed fulfil the rule by chance at the most.
     chance = _BY_CHANCE if rule.equates else 0.5
     unseen = max(0.0, 1.0 - sum(p for p, _ in combinations))
-    total = float(weights.sum()) + unseen * (chance + (1 - chance) * BREAKS)
+    overlooked = unseen * (chance + (1 - chance) * BREAKS)
+    total = float(weights.sum()) + overlooked
+    # In a combination that nobody guessed, most fields read as guessed: one is to blame, by what its guesses leave.
+    masses = np.array([sum(guess.probability for guess in choice.guesses) for choice in involved])
+    blame = np.maximum(1.0 - masses, 0.0) + 1e-9
+    blame /= blame.sum()
     best = int(weights.argmax())
     rows = combinations[best][1]
     for k, choice in enumerate(involved):
@@ -147,6 +152,8 @@ def weigh(rule: Rule, label: str, choices: Mapping[str, Choice], columns: Mappin
             shares[own[k]] += weight
         if not verdicts[best]:
             continue  # a broken rule says that something is wrong, not what
+        own_prior = np.array([guess.probability for guess in choice.guesses])
+        shares += overlooked * (1.0 - blame[k]) * own_prior / max(float(masses[k]), 1e-9)
         choice.guesses = [
             Guess(guess.text, float(share / total), guess.breaks)
             for guess, share in zip(choice.guesses, shares, strict=True)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Literal
 
 from digitscan.core.rules import Operand
@@ -26,6 +27,8 @@ _CHANCE = 0.02
 """How often a wrong rule may agree with a line for the lower share to do."""
 _LABELS = 3
 """Columns of labels and counters before the parts, at the most."""
+_HEADINGS = 12
+"""Rows of titles and headings before the parts, at the most."""
 _FEWEST_PARTS = 3
 
 Kind = Literal["sum", "mean"]
@@ -76,13 +79,20 @@ class Total:
         return agrees(numbers[:-1], numbers[-1], self) if len(numbers) == len(cells) else None
 
 
+def off_by(parts: Sequence[int], total: int, rule: Total) -> int:
+    """How much parts exceed their total: their sum, or as many times the mean as there are parts."""
+    off = sum(parts) - (len(parts) if rule.kind == "mean" else 1) * total
+    return (off + rule.wraps // 2) % rule.wraps - rule.wraps // 2 if rule.wraps else off
+
+
+def slack(count: int, rule: Total) -> float:
+    """How much the sum of so many parts may be off: means are rounded, or cut off, to the last digit."""
+    return 0.5 * count + 0.5 if rule.kind == "mean" else 0.0
+
+
 def agrees(parts: Sequence[int], total: int, rule: Total) -> bool:
-    """Whether numbers add up to their total; means are rounded, or cut off, to the last digit."""
-    count = len(parts) if rule.kind == "mean" else 1
-    off = sum(parts) - count * total
-    if rule.wraps:
-        off = (off + rule.wraps // 2) % rule.wraps - rule.wraps // 2
-    return off == 0 if rule.kind == "sum" else abs(off) <= 0.5 * count + 0.5
+    """Whether numbers add up to their total."""
+    return abs(off_by(parts, total, rule)) <= slack(len(parts), rule)
 
 
 Line = dict[int, FieldReading]
@@ -117,7 +127,7 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
         # Numbers of one width may be the last digits of longer ones.
         wraps = 10**digits if common > 0.85 * widths.total() else 0
         best: tuple[float, Total] | None = None
-        for first in range(1, _LABELS + 1):
+        for first in range(1, (_LABELS if by_row else _HEADINGS) + 1):
             if last - first < _FEWEST_PARTS:
                 continue
             whole = [line for line in lines.values() if all(k in line for k in range(first, last + 1))]
@@ -144,10 +154,31 @@ def _choice(reading: FieldReading) -> Choice:
     return Choice(guesses, [Decimal(g.text) for g in guesses])
 
 
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """A line that does not add up: its cells, the total last, what is said of them, and by how much it is off."""
+
+    cells: list[FieldReading]
+    rule: Total
+    off: int
+
+    def suspects(self, cleared: Mapping[int, float]) -> list[FieldReading]:
+        """Cells that may be wrong: those that no other total clears, or all where that leaves none.
+
+        A total clears a cell, by its id, where an error as large as this line's would break that total too.
+        """
+        *parts, total = self.cells
+        each = [(part, float(abs(self.off))) for part in parts]
+        each.append((total, abs(self.off) / (len(parts) if self.rule.kind == "mean" else 1)))
+        left = [cell for cell, error in each if error <= 2 * cleared.get(id(cell), error)]
+        return left or self.cells
+
+
 def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[FieldReading]:
     """Let a table's totals choose among the readings of its cells; what does not add up goes to review.
 
-    Nothing changes where no total is found.
+    Where both rows and columns have totals, the one tells which cells of the other's are wrong. Nothing changes where
+    no total is found.
 
     Parameters
     ----------
@@ -157,9 +188,15 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
         Confidence under which a reading is marked for review.
     """
     out = {id(r): r for r in readings}
-    for rule in find_totals(readings):
-        for line in _lines(readings, rule.by_row).values():
+    broken: list[_Broken] = []
+    cleared: dict[int, float] = {}
+    rules = find_totals(readings)
+    for rule in rules:
+        across = [other for other in rules if other.by_row != rule.by_row]
+        for number, line in _lines(readings, rule.by_row).items():
             there = [k for k in range(rule.first, rule.last + 1) if k in line]
+            if any(not other.first <= number <= other.last for other in across) or _counts(line, there):
+                continue
             if len(there) <= rule.last - rule.first:
                 if rule.last in line and len(there) > 0.5 * (rule.last - rule.first):
                     out[id(line[rule.last])] = _unchecked(out[id(line[rule.last])], rule.label)
@@ -167,9 +204,24 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
             cells = {str(k): line[k] for k in range(rule.first, rule.last + 1)}
             choices = {name: _choice(out[id(cell)]) for name, cell in cells.items()}
             weigh(rule, rule.label, choices, {})
+            if any(choice.broken for choice in choices.values()):
+                *parts, total = (int(out[id(cell)].text) for cell in cells.values())
+                broken.append(_Broken(list(cells.values()), rule, off_by(parts, total, rule)))
+                continue
             for name, cell in cells.items():
                 out[id(cell)] = _decided(out[id(cell)], choices[name], rule.label, review_below)
+                cleared[id(cell)] = slack(len(cells) - 1, rule)
+    for line_off in broken:
+        for cell in line_off.suspects(cleared):
+            out[id(cell)] = _doubted(out[id(cell)], line_off.rule.label)
     return [out[id(r)] for r in readings]
+
+
+def _counts(line: Line, places: Sequence[int]) -> bool:
+    """Whether a line is a heading that numbers the others: 1, 2, 3."""
+    numbers = [int(line[k].text) for k in places]
+    steps = [b - a for a, b in pairwise(numbers)]
+    return len(steps) >= _FEWEST_PARTS and sum(step == 1 for step in steps) >= 0.8 * len(steps)
 
 
 def _unchecked(reading: FieldReading, label: str) -> FieldReading:
@@ -177,10 +229,12 @@ def _unchecked(reading: FieldReading, label: str) -> FieldReading:
     return replace(reading, review=True, reason=f"{reading.reason}; {reason}" if reading.reason else reason)
 
 
+def _doubted(reading: FieldReading, label: str) -> FieldReading:
+    reason = f"{reading.reason}; {label} does not hold" if reading.reason else f"{label} does not hold"
+    return replace(reading, review=True, state=State.INVALID, reason=reason)
+
+
 def _decided(reading: FieldReading, choice: Choice, label: str, review_below: float) -> FieldReading:
-    if choice.broken:
-        reason = f"{reading.reason}; {label} does not hold" if reading.reason else f"{label} does not hold"
-        return replace(reading, review=True, state=State.INVALID, reason=reason)
     if not choice.upheld:
         return reading
     best = choice.guesses[choice.chosen]
@@ -196,7 +250,7 @@ def _decided(reading: FieldReading, choice: Choice, label: str, review_below: fl
             confidence=best.probability,
             alternatives=rest,
             review=review,
-            reason=reading.reason if review else "",
+            reason=(reading.reason or f"{label} holds for other readings too") if review else "",
         )
     return replace(
         reading, text=best.text, written="", raw=reading.raw or reading.text, digits=(), confidence=best.probability,
