@@ -111,6 +111,7 @@ def finish_page(
     whole = page.layout in (Layout.LINE, Layout.DIGIT)
     read: list[tuple[ReadString, tuple[int, int] | None]] = []
     told: set[Box] = set()
+    numbered: list[bool] = []
     for index, string in enumerate(page.strings):
         rows = string.rows(posteriors)
         line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
@@ -130,8 +131,9 @@ def finish_page(
             numbers = [replace(n, box=string.struck, struck=True, reason="struck out", confidence=1.0) for n in once]
             told.update([string.struck] if once else [])
         read.extend((number, string.cell) for number in numbers)
+        numbered.append(bool(numbers))
     if not whole:
-        read = _plausible(page, posteriors, read)
+        read = _plausible(page, posteriors, read, numbered)
     if page.layout is Layout.TABLE and not page.table_found:
         cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
         read = without_stray_rows([(number, cell) for (number, _), cell in zip(read, cells, strict=True)])
@@ -178,15 +180,18 @@ def _on_the_page(page: PreparedPage, string: ReadString) -> bool:
 
 
 def _plausible(
-    page: PreparedPage, posteriors: Posteriors, read: list[tuple[ReadString, tuple[int, int] | None]]
+    page: PreparedPage,
+    posteriors: Posteriors,
+    read: list[tuple[ReadString, tuple[int, int] | None]],
+    numbered: Sequence[bool],
 ) -> list[tuple[ReadString, tuple[int, int] | None]]:
-    """Leave out what is no number, by what else stands on the page."""
+    """Leave out what is no number, by what else stands on the page: strings, and whether each gave a number."""
     around = []
     if page.layout is not Layout.TABLE:  # the cells of a table are no running text, however badly they are printed
-        for string in page.strings:
+        for string, number in zip(page.strings, numbered, strict=True):
             rows = string.rows(posteriors)
             if string.cell is None and string.struck is None:  # pieces of a stroke look like letters
-                around.append(neighbour(string.edges, rows, string.box, string.height))
+                around.append(neighbour(string.edges, rows, string.box, string.height, number=number))
     read = [(string, cell) for string, cell in read if _on_the_page(page, string)]
     kept = plausible([string for string, _ in read], around)
     return [item for item, is_number in zip(read, kept, strict=True) if is_number]

@@ -218,6 +218,8 @@ def test_a_lattice_of_letters_is_a_neighbour_of_letters() -> None:
     rows = sure(None, None, 4, 7)
     rows[3] = 1 / 11
     assert neighbour(chain(4), rows, Box(0, 0, 9, 9), 40) == Neighbour(Box(0, 0, 9, 9), 40, 2, 1)
+    word = neighbour(chain(4), rows, Box(0, 0, 9, 9), 40, number=False)
+    assert (word.letters, word.digits) == (3, 1)  # what gave no number is letters, sure or not
     assert neighbour([], np.zeros((0, 11), np.float32), Box(0, 0, 9, 9), 40)[2:] == (0, 0)
 
 

@@ -76,13 +76,15 @@ class _Text(NamedTuple):
     gap: float
 
 
-def neighbour(edges: Sequence[Edge], posteriors: Posteriors, box: Box, height: float) -> Neighbour:
-    """What a lattice is to the strings around it."""
+def neighbour(
+    edges: Sequence[Edge], posteriors: Posteriors, box: Box, height: float, *, number: bool = True
+) -> Neighbour:
+    """What a lattice is to the strings around it; of one that gave no number, all that is no sure digit is a letter."""
     single = [k for k, edge in enumerate(edges) if edge.stop - edge.start == 1 and not edge.small]
     rows = posteriors[single]
     letters = int((rows[:, NOT_A_DIGIT] > _SURE).sum())
     digits = int((rows[:, :NOT_A_DIGIT].max(axis=1, initial=0.0) > _SURE).sum())
-    return Neighbour(box, height, letters, digits)
+    return Neighbour(box, height, letters if number else len(single) - digits, digits)
 
 
 def plausible(strings: Sequence[ReadString], around: Sequence[Neighbour]) -> list[bool]:

@@ -27,6 +27,9 @@ _RIVALS = 8
 _LATTICE_WEIGHT = 0.3
 _LINE_WEIGHT = 0.8
 """What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
+_STRUCK, _STRUCK_ON_PAGE = 0.5, 0.8
+"""How sure the reader of lines must be of struck out digits: on a page there are words too, whose letters run together.
+What it is less sure of is for review."""
 _NOTHING = 0.9
 """How sure the reader of lines must be that a string on a page is a word."""
 _BEHIND_STROKE = -1.2
@@ -233,7 +236,7 @@ def read_string(
         None for a word, several where letters part numbers.
     """
     reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
-    if line is not None and line.struck > 0.5:
+    if line is not None and line.struck > (_STRUCK if whole else _STRUCK_ON_PAGE):
         return _struck_reading(line, whole)
     if line is not None and not whole and line.nothing > _NOTHING:
         return []
