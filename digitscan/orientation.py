@@ -14,6 +14,8 @@ from digitscan.preparing import PreparedPage, prepare_page
 
 _MANY_UPRIGHT = 20.0
 """Evidence of `uprightness` from which a page as found is kept against what its lines of text say."""
+_ROW = 4
+"""Digits of a number from which on it counts no more for being long."""
 _MANY_MARKS = 60
 """From so many marks of digit size on, lines of text tell which way a page lies."""
 _LEVEL = 0.85
@@ -89,11 +91,12 @@ def uprightness(result: PageResult) -> float:
     """Evidence that a page stands upright: from digits that look like none when turned.
 
     A 3, 4 or 7 is no digit in any other position; a 2 or 5 is one upside down too and counts half; 0, 1, 6, 8
-    and 9 say nothing.
+    and 9 say nothing. Letters that lie on their side look like lone digits (an m like a 3); numbers stand in rows, and
+    each digit of a number counts as often as it has digits, four times at the most.
     """
     weight = {"3": 1.0, "4": 1.0, "7": 1.0, "2": 0.5, "5": 0.5}
     return sum(
-        weight.get(digit.digit, 0.0) * digit.confidence
+        weight.get(digit.digit, 0.0) * digit.confidence * min(len(reading.digits), _ROW) * reading.confidence
         for reading in result.readings
         for digit in reading.digits
         if digit.confidence > 0.8

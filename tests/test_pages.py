@@ -23,17 +23,21 @@ from digitscan.core.config import Config, IngestConfig
 from digitscan.core.geometry import map_points
 from digitscan.core.types import (
     CLASS_COUNT,
+    Box,
     Crops,
+    DigitReading,
+    FieldReading,
     Layout,
     PageFailure,
     PageRef,
     PageResult,
     Posteriors,
+    Quality,
     RasterPage,
     State,
 )
 from digitscan.finishing import finish_page
-from digitscan.orientation import Reading, best_turn, in_doubt, text_lines
+from digitscan.orientation import Reading, best_turn, in_doubt, text_lines, uprightness
 from digitscan.preparing import PreparedPage, find_ink, prepare_page
 from digitscan.recognition.lines import Line
 from digitscan.recognition.runtime import Classifier
@@ -528,3 +532,18 @@ def test_what_stands_in_brackets_is_read_without_them() -> None:
     outcome = digitscan.Reader(config=Config(imaging={"orientation": "0"})).read_image(image)  # type: ignore[arg-type]
     assert isinstance(outcome, PageResult)
     assert [r.text for r in outcome.readings] == ["2735", "4860"]
+
+
+def test_a_number_speaks_louder_for_its_turn_than_lone_letters_do() -> None:
+    def page(*texts: str) -> PageResult:
+        readings = tuple(
+            FieldReading(
+                "s", None, None, text, tuple(DigitReading(Box(0, 0, 9, 9), c, 0.95, "0", 0.9) for c in text), 0.9,
+                State.VALUE, False, "", (), Box(0, 0, 9, 9),
+            )
+            for text in texts
+        )  # fmt: skip
+        return PageResult(PageRef("a"), 99, 99, None, 0.0, Quality(1.0, 9.0), readings)
+
+    assert uprightness(page("7347")) > 1.25 * uprightness(page(*"3337777444"))
+    assert uprightness(page("0189", "6")) == 0

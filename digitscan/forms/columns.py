@@ -24,8 +24,10 @@ _FEWEST = 6
 """Numbers of one length that make a column regular."""
 _REGULAR = 0.7
 """Share of a column's cells that hold one number of that length."""
-_FIXED = 0.9
-"""Share of a column's numbers of one length from which those of another one are doubtful."""
+_FIXED = 0.96
+_FIXED_FEWEST = 25
+"""Share, and count, of a column's numbers of one length from which those of another one are doubtful: of numbers below
+10,000 one in ten has fewer digits than four, and nothing is wrong with them."""
 _MANY = 6
 """Columns that share a length, from which one among them with another is doubtful."""
 _FULL = 0.8
@@ -259,8 +261,8 @@ def doubt_lengths(readings: Sequence[FieldReading]) -> list[FieldReading]:
     expected = {}
     for column, counts in lengths.items():
         usual, count = counts.most_common(1)[0]
-        share = _REGULAR if column in padded else _FIXED
-        if usual >= 2 and count >= max(_FEWEST, share * counts.total()):
+        share, fewest = (_REGULAR, _FEWEST) if column in padded else (_FIXED, _FIXED_FEWEST)
+        if usual >= 2 and count >= max(fewest, share * counts.total()):
             expected[column] = usual
     if padded:
         expected |= _odd_within(lengths)
