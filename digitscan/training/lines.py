@@ -274,7 +274,7 @@ def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng, *, numbers_only: boo
     pen = max(1, round(height * rng.uniform(0.05, 0.13)))
     closeness = rng.uniform(0.02, 0.3) if hand.printed else rng.uniform(-0.16, 0.3)
     in_one_go = not hand.printed and rng.random() < 0.35
-    touching = rng.uniform(0.2, 0.9) if not hand.printed and rng.random() < 0.35 else 0.0
+    touching = rng.uniform(0.2, 0.9) if not hand.printed and rng.random() < 0.25 else 0.0
     uneven = 0.0 if hand.printed else rng.uniform(0.0, 0.12)
     climb = rng.normal(0, 0.03)
     parts: list[tuple[Canvas, float]] = []  # ink, and the rise of its foot in heights
@@ -313,7 +313,7 @@ def draw_line(bank: GlyphBank, style: SheetStyle, rng: Rng, *, numbers_only: boo
         h, w = ink.shape
         top = int(np.clip(foot - h - (rise + climb * x / height) * height, 0, canvas.shape[0] - h))
         if k and is_digit[k] and is_digit[k - 1] and rng.random() < touching:
-            x = _touching_at(canvas, ink, top, x, height) - int(rng.uniform(0, 0.1) * height)
+            x = _touching_at(canvas, ink, top, x, height) - int(rng.uniform(0, 0.08) * height)
         region = canvas[top : top + h, x : x + w]
         np.maximum(region, ink[:, : region.shape[1]], out=region)
         x += max(2, w + round((closeness + rng.normal(0, 0.06)) * height))
