@@ -209,7 +209,7 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
                 broken.append(_Broken(list(cells.values()), rule, off_by(parts, total, rule)))
                 continue
             for name, cell in cells.items():
-                out[id(cell)] = _decided(out[id(cell)], choices[name], rule.label, review_below)
+                out[id(cell)] = _decided(out[id(cell)], choices[name], rule, review_below)
                 cleared[id(cell)] = slack(len(cells) - 1, rule)
     for line_off in broken:
         for cell in line_off.suspects(cleared):
@@ -234,7 +234,7 @@ def _doubted(reading: FieldReading, label: str) -> FieldReading:
     return replace(reading, review=True, state=State.INVALID, reason=reason)
 
 
-def _decided(reading: FieldReading, choice: Choice, label: str, review_below: float) -> FieldReading:
+def _decided(reading: FieldReading, choice: Choice, rule: Total, review_below: float) -> FieldReading:
     if not choice.upheld:
         return reading
     best = choice.guesses[choice.chosen]
@@ -243,16 +243,18 @@ def _decided(reading: FieldReading, choice: Choice, label: str, review_below: fl
         for k, g in enumerate(choice.guesses)
         if k != choice.chosen and g.probability > 1e-4
     )
-    review = best.probability < review_below
+    # A mean forgives a last digit: one that the ink did not show, and something else supplied, is not proved by it.
+    supplied = rule.kind == "mean" and reading.raw not in ("", best.text)
+    review = best.probability < review_below or supplied
     if best.text == reading.text:
         return replace(
             reading,
             confidence=best.probability,
             alternatives=rest,
             review=review,
-            reason=(reading.reason or f"{label} holds for other readings too") if review else "",
+            reason=(reading.reason or f"{rule.label} holds for other readings too") if review else "",
         )
     return replace(
         reading, text=best.text, written="", raw=reading.raw or reading.text, digits=(), confidence=best.probability,
-        alternatives=rest, review=review, reason=f"{label} decided: the ink says {reading.text}",
+        alternatives=rest, review=review, reason=f"{rule.label} decided: the ink says {reading.text}",
     )  # fmt: skip
