@@ -162,3 +162,9 @@ def test_gaps_of_tables_that_are_not_full_are_no_oversight() -> None:
     assert with_overlooked([], lambda x, y: True) == []
     loose = [replace(r, row=None, column=None) for r in whole()]
     assert with_overlooked(loose, lambda x, y: True) == loose
+
+
+def test_a_heading_that_counts_may_have_words_too() -> None:
+    body = [replace(r, row=(r.row or 0) + 1) for r in whole()]
+    heading = [reading(str(c), 1, c) for c in range(1, 12)]  # the twelfth says "mean"
+    assert with_overlooked([*heading, *body], lambda x, y: True) == [*heading, *body]

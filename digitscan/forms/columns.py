@@ -16,6 +16,7 @@ import numpy as np
 from digitscan.core.geometry import union
 from digitscan.core.types import Alternative, Box, FieldReading, State
 from digitscan.forms.readings import ReadDigit, ReadString
+from digitscan.forms.totals import counts_up
 
 Cell = tuple[int, int]
 Placed = tuple[ReadString, Cell | None]
@@ -339,6 +340,7 @@ def with_overlooked(readings: Sequence[FieldReading], is_ink: Callable[[float, f
     columns = {column for column, count in by_column.items() if count >= _FEWEST}
     by_row = Counter(row for row, column in middles if column in columns)
     rows = {row for row, count in by_row.items() if count >= max(_FULL * len(columns), 2)}
+    rows -= {row for row in rows if _heads(row, readings)}
     out = list(readings)
     for column in sorted(columns):
         there = sum((row, column) in middles for row in rows) / max(len(rows), 1)
@@ -359,6 +361,12 @@ def with_overlooked(readings: Sequence[FieldReading], is_ink: Callable[[float, f
             in_row = [k for k, reading in enumerate(out) if reading.row == row and reading.column is not None]
             out.insert(next((k for k in in_row if (out[k].column or 0) > column), in_row[-1] + 1), overlooked)
     return out
+
+
+def _heads(row: int, readings: Sequence[FieldReading]) -> bool:
+    """Whether a row is a heading that counts its columns."""
+    cells = sorted((r for r in readings if r.row == row and r.text), key=lambda r: r.column or 0)
+    return counts_up([int(cell.text) for cell in cells])
 
 
 def _place_of(

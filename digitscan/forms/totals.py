@@ -195,7 +195,9 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
         across = [other for other in rules if other.by_row != rule.by_row]
         for number, line in _lines(readings, rule.by_row).items():
             there = [k for k in range(rule.first, rule.last + 1) if k in line]
-            if any(not other.first <= number <= other.last for other in across) or _counts(line, there):
+            if any(not other.first <= number <= other.last for other in across) or counts_up(
+                [int(line[k].text) for k in there]
+            ):
                 continue
             if len(there) <= rule.last - rule.first:
                 if rule.last in line and len(there) > 0.5 * (rule.last - rule.first):
@@ -217,9 +219,8 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
     return [out[id(r)] for r in readings]
 
 
-def _counts(line: Line, places: Sequence[int]) -> bool:
-    """Whether a line is a heading that numbers the others: 1, 2, 3."""
-    numbers = [int(line[k].text) for k in places]
+def counts_up(numbers: Sequence[int]) -> bool:
+    """Whether numbers side by side are a heading that counts the others: 1, 2, 3."""
     steps = [b - a for a, b in pairwise(numbers)]
     return len(steps) >= _FEWEST_PARTS and sum(step == 1 for step in steps) >= 0.8 * len(steps)
 
