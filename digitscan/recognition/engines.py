@@ -249,11 +249,17 @@ def _spread(network: Any, places: Sequence[str]) -> Any:
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def call(batch: Any) -> Any:
-        size = -(-tf.shape(batch)[0] // len(places))
+        if len(places) == 1:
+            return network(batch, training=False)
+        count = tf.shape(batch)[0]
+        size = -(-count // len(places))
+        # No device is left without a crop: some kernels refuse an empty batch.
+        filled = [[0, size * len(places) - count], *([[0, 0]] * (len(signature[0].shape) - 1))]
+        batch = tf.pad(batch, filled)
         parts = []
         for k, place in enumerate(places):
             with tf.device(place):
                 parts.append(network(batch[k * size : (k + 1) * size], training=False))
-        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
+        return tf.concat(parts, axis=0)[:count]
 
     return call
