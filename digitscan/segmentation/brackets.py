@@ -64,16 +64,14 @@ def find_brackets(found: Components, keep: NDArray[np.bool_]) -> NDArray[np.bool
             opening.append(int(k))
         elif turn < -_HOOK and before.any():
             closing.append(int(k))
+    others = np.array(closing, np.int64)  # by their left edge, as all are
     for a in opening:
-        partners = [
-            b
-            for b in closing
-            if _APART[0] * height[a] < left[b] - right[a] < _APART[1] * height[a]
-            and abs(height[a] - height[b]) <= _ALIKE * height[a]
-            and abs(top[a] - top[b]) <= _ALIKE * height[a] + 0.05 * (left[b] - right[a])
-        ]
-        if partners:
-            brackets[ids[[a, min(partners, key=lambda b: left[b])]]] = True
+        low, high = np.searchsorted(left[others], right[a] + np.array(_APART) * height[a])
+        near = others[low:high]
+        alike = np.abs(height[near] - height[a]) <= _ALIKE * height[a]
+        alike &= np.abs(top[near] - top[a]) <= _ALIKE * height[a] + 0.05 * (left[near] - right[a])
+        if alike.any():
+            brackets[ids[[a, int(near[alike.argmax()])]]] = True
     return brackets
 
 
