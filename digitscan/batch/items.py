@@ -10,6 +10,7 @@ from digitscan.core.types import Crops, GrayImage, PageOutcome, PageRef, Posteri
 
 if TYPE_CHECKING:  # a run whose pages other processes read loads nothing of this
     from digitscan.filling import FilledPage
+    from digitscan.micr.read import ReadMicr
     from digitscan.preparing import PreparedPage
     from digitscan.recognition.lines import Line
 
@@ -60,6 +61,8 @@ class Ready:
         worker has read; `image` is its picture then, and `seconds` how long it took.
     page, prepared, filled, posteriors
         What the stages have made of it so far.
+    magnetic : sequence of ReadMicr
+        Its lines of magnetic characters, where no template says what they are.
     """
 
     ref: PageRef
@@ -70,3 +73,4 @@ class Ready:
     prepared: PreparedPage | None = None
     filled: FilledPage | None = None
     posteriors: Posteriors | None = None
+    magnetic: Sequence[ReadMicr] = ()

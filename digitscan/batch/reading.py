@@ -13,6 +13,7 @@ from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.finishing import answers_by_string, check_table, failure, finish_page, views_of, worth_reading_whole
 from digitscan.ingest.pages import list_pages, load_page
+from digitscan.micr.page import magnetic_lines, with_lines
 from digitscan.orientation import Reading, best_turn, in_doubt
 from digitscan.preparing import PreparedPage, prepare_page
 from digitscan.recognition.lines import Line
@@ -44,7 +45,8 @@ def prepare(
 def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> Ready:
     """A page's crops: of its form's fields where forms are given, else of all its numbers."""
     if forms is None:
-        return Ready(page.ref, page=page, prepared=prepare_page(page, config))
+        magnetic = magnetic_lines(page.image, config.layout)
+        return Ready(page.ref, page=page, prepared=prepare_page(page, config), magnetic=magnetic)
     filled = forms.prepare(page)
     return Ready(page.ref, page=page, prepared=filled.prepared, filled=filled)
 
@@ -161,6 +163,8 @@ def finish_ready(
     outcomes = _read_lines_together(readings, line_reader, config)
     pages = []
     for item, outcome in zip(group, outcomes, strict=True):
+        if isinstance(outcome, PageResult):
+            outcome = with_lines(outcome, item.magnetic, config.layout, config.decode.review_below)
         image = item.page.image if item.page else item.image
         pages.append(PageRead(outcome, image if keep_images and isinstance(outcome, PageResult) else None))
     return pages

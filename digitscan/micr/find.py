@@ -63,6 +63,8 @@ _LIKE = 0.16
 _REACH = 9.0
 """Gap between neighbours of one line, in pitches: fields stand apart."""
 _FEWEST = 5
+_AROUND = 3.5
+"""Places beyond a seed's that tell its grid."""
 _ON_GRID = 0.8
 """How sharply right edges must stand on the grid, 0 to 1."""
 
@@ -307,6 +309,9 @@ def fit_grid(strip: Strip) -> MicrLine:
     foot = strip.line.to_page[1, 2]
     near = (np.abs(h / STRIP_PX - HEIGHT) < 1.8) & (w / h > 0.3) & (w / h < 0.95)
     near &= np.abs(y + h - foot) < 3.5 * STRIP_PX
+    # Farther away the pitch may be another one, on a photograph above all.
+    place = ((x + w) - strip.line.to_page[0, 2]) / (PITCH * STRIP_PX)
+    near &= (place > strip.line.first - _AROUND) & (place < strip.line.last + _AROUND)
     x, y, w, h = x[near], y[near], w[near], h[near]
     best = None
     for chain in _level_chains(x, y, w, h):

@@ -154,7 +154,7 @@ def window_size(reach: int, scale: int = SCALE) -> tuple[int, int]:
     return height + 2 * reach, width + 2 * reach
 
 
-def likeness_of(windows: NDArray[np.uint8], reach: int, scale: int = SCALE) -> tuple[Real, NDArray[np.int64]]:
+def likeness_of(windows: NDArray[np.uint8], reach: int, scale: int = SCALE) -> tuple[Real, NDArray[np.float64]]:
     """How much each place looks like each symbol, wherever in its window that stands.
 
     Parameters
@@ -167,8 +167,8 @@ def likeness_of(windows: NDArray[np.uint8], reach: int, scale: int = SCALE) -> t
     -------
     scores : (N, 14) float32
         Normalized correlation with the best of a symbol's shapes, -1 to 1.
-    places : (N, 14, 2) int64
-        Where that shape lies in the window: pixels down and right.
+    places : (N, 14, 2) float64
+        Where that shape lies in the window: pixels down and right, with fractions.
     """
     bank = _bank(scale)
     count = len(windows)
@@ -176,39 +176,71 @@ def likeness_of(windows: NDArray[np.uint8], reach: int, scale: int = SCALE) -> t
     real = windows.astype(np.float32)
     patches = np.lib.stride_tricks.sliding_window_view(real, bank.size, axis=(1, 2))
     flat = np.ascontiguousarray(patches).reshape(count * side * side, -1)
-    flat -= flat.mean(axis=1, keepdims=True)
-    length = np.sqrt(np.einsum("ij,ij->i", flat, flat))
-    scores = (flat @ bank.filters) / np.maximum(length, 1.0)[:, None]
+    # The filters have mean 0, so a patch's own mean matters for its length alone.
+    pixels = flat.shape[1]
+    mean = _sums(real, bank.size) / pixels
+    length = np.sqrt(np.maximum(_sums(real * real, bank.size) - pixels * mean * mean, 0)).reshape(-1, 1)
+    scores = (flat @ bank.filters) / np.maximum(length, 1.0)
     per_symbol = scores.reshape(count, side * side, len(SYMBOLS), -1).max(axis=3)
     where = per_symbol.argmax(axis=1)
-    places = np.stack(np.divmod(where, side), axis=2)
-    return np.asarray(per_symbol.max(axis=1), np.float32), places
+    grid = per_symbol.reshape(count, side, side, len(SYMBOLS)).transpose(0, 3, 1, 2)
+    down, right = np.divmod(where, side)
+    return np.asarray(per_symbol.max(axis=1), np.float32), np.stack(_tops(grid, down, right), axis=2)
 
 
-def read_places(windows: NDArray[np.uint8], reach: int) -> MicrPlaces:
+def _tops(grid: Real, down: NDArray[np.int64], right: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
+    """Where the parabolas through the best position and its neighbours are highest: (N, 14) down and right."""
+    n, k = np.indices(down.shape)
+    side = grid.shape[2]
+    tops: list[NDArray[np.float64]] = []
+    for axis, at in enumerate((down, right)):
+        inside = np.clip(at, 1, side - 2)
+        before, here, after = (
+            grid[n, k, inside + d, right] if axis == 0 else grid[n, k, down, inside + d] for d in (-1, 0, 1)
+        )
+        bend = np.minimum(before - 2 * here + after, -1e-6)
+        shift = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
+        tops.append(at.astype(np.float64) + np.where(inside == at, shift, 0.0))
+    return tuple(tops)
+
+
+def _sums(windows: Real, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Sum of the pixels of each patch: (N, rows, columns)."""
+    total = np.cumsum(np.cumsum(windows, axis=1, dtype=np.float64), axis=2)
+    total = np.pad(total, ((0, 0), (1, 0), (1, 0)))
+    h, w = size
+    return np.asarray(total[:, h:, w:] - total[:, :-h, w:] - total[:, h:, :-w] + total[:, :-h, :-w], np.float64)
+
+
+def read_places(windows: NDArray[np.uint8], reach: int, scale: int = SCALE) -> MicrPlaces:
     """Read places of a line.
 
     Parameters
     ----------
     windows : (N, h, w) uint8
-        Soft ink around each place, `SCALE` pixels a module, of `window_size`; the shape is expected in the middle.
+        Soft ink around each place, of `window_size`; the shape is expected in the middle.
     reach : int
         Pixels by which it may lie off the middle.
+    scale : int
+        Pixels a module has.
 
     Returns
     -------
     MicrPlaces
     """
-    best, where = likeness_of(windows, reach)
-    edge = reach + round(MARGIN * SCALE)
-    middles = windows[:, edge:-edge, edge:-edge].astype(np.float64)
-    ink = middles.mean(axis=(1, 2))
-    strength = np.percentile(middles.reshape(len(windows), -1), 97, axis=1)
+    edge = reach + round(MARGIN * scale)
+    middles = windows[:, edge:-edge, edge:-edge].reshape(len(windows), -1)
+    ink = middles.mean(axis=1)
+    strength = np.percentile(middles, 97, axis=1)
     # A fifth of the places at least have characters, and their ink tells how dark this line's is.
-    best[strength < max(_PAPER * float(np.percentile(strength, 85)), 12.0)] = 0.0
+    dark = strength >= max(_PAPER * float(np.percentile(strength, 85)), 12.0)
+    best = np.zeros((len(windows), len(SYMBOLS)), np.float32)
+    where = np.full((len(windows), len(SYMBOLS), 2), float(reach))
+    if dark.any():
+        best[dark], where[dark] = likeness_of(windows[dark], reach, scale)
     symbol = best.argmax(axis=1)
     down, right = where[np.arange(len(best)), symbol].T
-    shifts = np.stack([right - reach, reach - down], axis=1) / SCALE
+    shifts = np.stack([right - reach, reach - down], axis=1) / scale
     known = np.concatenate([best, np.full((len(best), 1), _NOTHING, np.float32)], axis=1)
     powers = np.exp(_EVIDENCE * (known - known.max(axis=1, keepdims=True)))
     shares = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)

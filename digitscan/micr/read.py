@@ -22,10 +22,9 @@ from digitscan.micr.find import (
     fit_grid,
     thinned,
 )
-from digitscan.micr.match import COARSE, SCALE, ink_window, likeness_of, read_places, window_origin
+from digitscan.micr.match import COARSE, SCALE, MicrPlaces, ink_window, likeness_of, read_places, window_origin
 from digitscan.micr.standard import HEIGHT, PITCH, SYMBOLS, WIDTH
 
-_MOST_PLACES = 70
 _SURE = 0.9
 _ALIKE = 0.72
 """Likeness from which a character says where its place is."""
@@ -35,14 +34,33 @@ _MAY_BE = 0.6
 """Mean likeness of a chain's marks at first sight from which it is looked at."""
 _UNLIKE = 0.2
 """How far a character's likeness may lie below that of its line."""
+_UNLIKE_APART = 0.1
+"""The same of one that stands alone: the edge of the paper looks a little like a 3."""
+_ON = 3
+"""Places beyond the last character in which ink tells that the line may go on."""
 _INK = 0.35
 """Ink at a place, as a share of what characters have, that is no speck."""
 _FEWEST = 6
-_REACHES = (6, 4, 3, 3)
-"""Pixels by which characters may lie off the grid, look by look: each look sets it right."""
+_FEWEST_TRACKED = 4
+"""Sure characters by which a line is followed."""
+_LOOKS = 8
+"""Coarse looks at most; each goes on where the one before ended."""
+_COARSE_LOOK, _WIDE_LOOK, _FINE_LOOK = (3, COARSE), (6, COARSE), (3, SCALE)
+"""Pixels by which characters may lie off their place, and pixels a module has."""
+_AHEAD_FIRST, _AHEAD = 4, 14
+"""Places beyond the last sure one that a look takes in: fields stand apart."""
 _BEYOND = 6
-"""Places beyond those that were read up to which the line's bend is thought to go on."""
+"""Places beyond those that were read up to which the line's bend is thought to grow."""
+_MOST_LOST = 2
+"""Characters in a row that are not sure at which a line is thought to have been lost."""
+_SPAN = 6
+"""Places between first and last from which a line is seen to be askew; bent, from twice as many."""
+_FLAT = 15.0
+"""How strongly paper is thought to face the camera: modules that places are read to, by the usual change of their
+pitch from place to place, as a share."""
 _NOTHING = len(SYMBOLS)
+UNREAD = "?"
+"""Stands for a character that is not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +81,8 @@ class ReadMicr:
         Mean likeness of its characters to the standard's shapes, 0 to 1.
     corners : (N, 4, 2) float64
         Of each place's character in pixels of the image: upper left, upper right, lower right, lower left.
+    open_ends : (bool, bool)
+        Whether ink that is like no character stands close before its first place, and close behind its last.
     """
 
     line: MicrLine
@@ -71,11 +91,24 @@ class ReadMicr:
     unread: NDArray[np.bool_]
     quality: float
     corners: NDArray[np.float64]
+    open_ends: tuple[bool, bool] = (False, False)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether another look at the line might read more of it."""
+        there = self.posteriors[:, :_NOTHING].max(axis=1) > 0.5
+        unsure = there & (self.posteriors.max(axis=1) < _SURE)
+        return bool(self.unread.any() or any(self.open_ends) or unsure.any())
 
     @property
     def text(self) -> str:
         """What stands there: `SYMBOLS`, and a space for each place without one."""
         return "".join((SYMBOLS + " ")[int(k)] for k in self.posteriors.argmax(axis=1))
+
+    @property
+    def marked_text(self) -> str:
+        """The same with `UNREAD` for each place whose ink is like no character."""
+        return "".join(UNREAD if lost else own for own, lost in zip(self.text, self.unread, strict=True))
 
 
 def read_micr_lines(image: GrayImage) -> list[ReadMicr]:
@@ -88,13 +121,24 @@ def read_micr_lines(image: GrayImage) -> list[ReadMicr]:
     """
     read: list[ReadMicr] = []
     for seed in find_seeds(image):
-        if any(_lies_in(seed, line) for line in read):
+        own = [k for k, line in enumerate(read) if _lies_in(seed, line)]
+        if any(not read[k].doubtful for k in own):
             continue
         found = [_read(cut_strip(image, line)) for line in _may_be_lines(image, seed)]
         good = [line for line in found if line is not None]
-        if good:
-            read.append(max(good, key=lambda line: line.quality))
+        if not good:
+            continue
+        best = max(good, key=_characters)
+        if not own:
+            read.append(best)
+        elif _characters(best) > max(_characters(read[k]) for k in own):
+            read = [line for k, line in enumerate(read) if k not in own] + [best]
     return sorted(read, key=lambda line: float(line.corners[:, :, 1].mean()))
+
+
+def _characters(line: ReadMicr) -> float:
+    """How much of a line was read."""
+    return float(line.posteriors[:, :_NOTHING].max(axis=1).sum() * line.quality)
 
 
 def _lies_in(seed: Seed, line: ReadMicr) -> bool:
@@ -131,35 +175,133 @@ def _window_to_line(place: float, reach: int, scale: int) -> Transform:
 
 
 def _read(strip: Strip) -> ReadMicr | None:
-    """A line's places, read until its grid lies right: paper that is curled or seen askew bends it."""
+    """A line's places: coarsely from the marks outward until its ends are reached, then as finely as they are read."""
     line = fit_grid(strip)
-    first, last = _within(strip, line)
-    places = np.arange(first, last + 1)
-    bend = _Bend.none(places)
-    for reach in _REACHES:
-        matrices = [line.to_page @ bend.of(k) @ _window_to_line(p, reach, SCALE) for k, p in enumerate(places.tolist())]
-        windows = np.stack([ink_window(strip.ink, between_centres(matrix), reach) for matrix in matrices])
-        seen = read_places(windows, reach)
-        sure = (seen.posteriors[:, :_NOTHING].max(axis=1) > _SURE) & (seen.likeness > _ALIKE)
-        if sure.sum() < _FEWEST:
+    track = _Track(strip, line)
+    ahead, strayed = _AHEAD_FIRST, False
+    for _ in range(_LOOKS):
+        low, high = track.ends
+        places = track.places(low - ahead, high + ahead)
+        if not track.look(places, *(_WIDE_LOOK if strayed else _COARSE_LOOK)):
             return None
-        found = (bend.off + seen.shifts)[sure]
-        bend = _Bend.through(places[sure], found, places)
+        if track.ends == (low, high) and ahead == _AHEAD and (strayed or not track.strayed):
+            break
+        # Far from what was read, a course may be wrong by more than a look takes in.
+        strayed = track.strayed and track.ends == (low, high)
+        ahead = _AHEAD
+    low, high = track.ends
+    places = track.places(low - _ON, high + _ON)
+    if not track.look(places, *_FINE_LOOK):
+        return None
+    return _result(strip, track, places)
+
+
+class _Track:
+    """A line that is followed along its strip: what was read says where its places lie.
+
+    Parameters
+    ----------
+    strip : Strip
+    line : MicrLine
+        The grid to begin with, in pixels of the strip.
+    """
+
+    def __init__(self, strip: Strip, line: MicrLine) -> None:
+        self.strip, self.line = strip, line
+        self.ends = line.first, line.last
+        """First and last place with a character that is sure."""
+        self.sure: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.off: NDArray[np.float64] = np.zeros((0, 2))
+        """How far the sure places lie off the grid, in modules."""
+        self.strayed = False
+        """Whether characters stood at the rim of where they were looked for."""
+        self.seen: MicrPlaces
+
+    @property
+    def course(self) -> _Course:
+        """Where the line runs by what was read."""
+        return _Course(self.sure, self.off)
+
+    def places(self, first: int, last: int) -> NDArray[np.int64]:
+        """Those of some places that lie on the strip."""
+        places = np.arange(first, last + 1)
+        to_strip = self.line.to_page
+        x = np.array(
+            [(to_strip @ way @ [p * PITCH, 0, 1.0])[0] for way, p in zip(self.course.ways(places), places, strict=True)]
+        )
+        width = self.strip.ink.shape[1]
+        return places[(x > 0.5 * PITCH * STRIP_PX) & (x < width + 0.3 * PITCH * STRIP_PX)]
+
+    def look(self, places: NDArray[np.int64], reach: int, scale: int) -> bool:
+        """Read places within `reach` pixels of where they are expected, and set the course; False for no line."""
+        if not len(places):
+            return False
+        course = self.course
+        source, shrink = thinned(self.strip.ink, STRIP_PX / scale)
+        to_source = np.diag([1 / shrink, 1 / shrink, 1.0]) @ self.line.to_page
+        windows = [
+            ink_window(source, between_centres(to_source @ way @ _window_to_line(p, reach, scale)), reach, scale)
+            for way, p in zip(course.ways(places), places.tolist(), strict=True)
+        ]
+        seen = read_places(np.stack(windows), reach, scale)
+        sure = (seen.posteriors[:, :_NOTHING].max(axis=1) > _SURE) & (seen.likeness > _ALIKE)
+        # What lies at the rim of its window may lie beyond it.
+        rim = np.abs(seen.shifts[:, 0]) > (reach - 0.4) / scale
+        self.strayed = bool((sure & rim).any())
+        sure &= ~rim
+        sure &= _joined(sure, seen.likeness > 0, int(np.searchsorted(places, sum(self.ends) / 2)))
+        if sure.sum() < _FEWEST_TRACKED:
+            return False
+        self.seen, self.sure, self.off = seen, places[sure], (course.off(places) + seen.shifts)[sure]
+        self.ends = int(self.sure[0]), int(self.sure[-1])
+        return True
+
+
+def _joined(sure: NDArray[np.bool_], dark: NDArray[np.bool_], middle: int) -> NDArray[np.bool_]:
+    """Places up to where two in a row hold something else than a sure character: there the course has been left."""
+    joined = np.zeros(len(sure), bool)
+    start = int(np.abs(np.flatnonzero(sure) - middle).argmin()) if sure.any() else 0
+    start = int(np.flatnonzero(sure)[start]) if sure.any() else middle
+    for step in (-1, 1):
+        lost, k = 0, start
+        while 0 <= k < len(sure) and lost < _MOST_LOST:
+            joined[k] = True
+            lost = 0 if sure[k] else lost + int(dark[k])
+            k += step
+    return joined
+
+
+def _result(strip: Strip, track: _Track, places: NDArray[np.int64]) -> ReadMicr | None:
+    """What was seen, if it is a line of E-13B."""
+    seen = track.seen
     there = seen.posteriors.argmax(axis=1) < _NOTHING
     if there.sum() < _FEWEST or float(seen.likeness[there].mean()) < _LINE_ALIKE:
         return None
     # What lies beside a cheque looks like this or that symbol, but never as much as its neighbours on the line do.
-    least = float(np.median(seen.likeness[there])) - _UNLIKE
-    strange = there & (seen.likeness < least)
+    usual = float(np.median(seen.likeness[there]))
+    strange = there & (seen.likeness < usual - _UNLIKE)
+    strange |= _apart(there & ~strange) & (seen.likeness < usual - _UNLIKE_APART)
     seen.posteriors[strange] = np.eye(_NOTHING + 1, dtype=np.float32)[_NOTHING]
     there &= ~strange
-    inside = slice(int(there.argmax()), len(there) - int(there[::-1].argmax()))
-    quality = float(seen.likeness[there].mean())
+    if there.sum() < _FEWEST:
+        return None
     unread = ~there & (seen.ink > _INK * float(np.median(seen.ink[there])))
-    corners = np.stack([_corners(strip.to_page @ line.to_page @ bend.of(k), p) for k, p in enumerate(places.tolist())])
-    straight = _set_right(line, places[sure], found)
+    inside = slice(int(there.argmax()), len(there) - int(there[::-1].argmax()))
+    ends = bool(unread[: inside.start][-_ON:].any()), bool(unread[inside.stop :][:_ON].any())
+    line = track.line
+    ways = [strip.to_page @ line.to_page @ way for way in track.course.ways(places)]
+    corners = np.stack([_corners(way, p) for way, p in zip(ways, places.tolist(), strict=True)])
+    straight = _set_right(line, track.sure, track.off)
     straight = MicrLine(strip.to_page @ straight.to_page, int(places[inside][0]), int(places[inside][-1]))
-    return ReadMicr(straight, places[inside], seen.posteriors[inside], unread[inside], quality, corners[inside])
+    quality = float(seen.likeness[there].mean())
+    return ReadMicr(straight, places[inside], seen.posteriors[inside], unread[inside], quality, corners[inside], ends)
+
+
+def _apart(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Single characters with no other one within two places."""
+    padded = np.pad(there, 2)
+    near = padded[:-4] | padded[1:-3] | padded[3:-1] | padded[4:]
+    return np.asarray(there & ~near, np.bool_)
 
 
 def _corners(to_page: Transform, place: int) -> NDArray[np.float64]:
@@ -168,70 +310,73 @@ def _corners(to_page: Transform, place: int) -> NDArray[np.float64]:
     return np.asarray([(to_page @ np.array([x, y, 1.0]))[:2] for x, y in box], np.float64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bend:
-    """How a line leaves its grid.
+class _Course:
+    """Where the places of a line lie: on flat paper seen from any side they follow ``(a p + b) / (1 + c p)``.
 
-    Attributes
+    Parameters
     ----------
     places : (N,) int
+        Those that were read; none for the straight grid.
     off : (N, 2) float64
-        Modules by which each place lies off the grid, right and up.
-    slope : (N, 2) float64
-        Change of `off` from place to place, in modules a module.
+        Modules by which they lie off the grid, right and up.
     """
 
-    places: NDArray[np.int64]
-    off: NDArray[np.float64]
-    slope: NDArray[np.float64]
+    def __init__(self, places: NDArray[np.int64], off: NDArray[np.float64]) -> None:
+        self.a, self.b, self.c = PITCH, 0.0, 0.0
+        self.rise = np.zeros(1)
+        if not len(places):
+            return
+        p, x, up = places.astype(np.float64), places * PITCH + off[:, 0], off[:, 1]
+        span = float(np.ptp(p))
+        askew = span >= _SPAN and len(p) >= _SPAN - 1
+        kept = np.ones(len(p), bool)
+        for _ in range(4):
+            # Few places tell little of how askew the paper lies: it is thought to be flat until they do.
+            flat = np.array([[0.0, 0.0, _FLAT if askew else 1e6]])
+            rows = np.stack([p[kept], np.ones(int(kept.sum())), -p[kept] * x[kept]], axis=1)
+            found = np.linalg.lstsq(np.concatenate([rows, flat]), np.append(x[kept], 0.0), rcond=None)[0]
+            self.a, self.b, self.c = found.tolist()
+            self.rise = np.polyfit(p[kept], up[kept], 2 if span >= 2 * _SPAN else 1)
+            apart = np.hypot(x - self.along(p), up - np.polyval(self.rise, p))
+            now = apart <= max(0.4, 2.5 * float(np.median(apart)))
+            if now.sum() < _FEWEST_TRACKED or (now == kept).all():
+                break
+            kept = now
+        self.reach = float(p.min()) - _BEYOND, float(p.max()) + _BEYOND
 
-    @classmethod
-    def none(cls, places: NDArray[np.int64]) -> _Bend:
-        zero = np.zeros((len(places), 2))
-        return cls(places, zero, zero)
+    def along(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Modules along the line where places end."""
+        return (self.a * p + self.b) / np.maximum(1 + self.c * p, 0.2)
 
-    @classmethod
-    def through(cls, places: NDArray[np.int64], off: NDArray[np.float64], wanted: NDArray[np.int64]) -> _Bend:
-        """A curve through those places that were read; far from them it goes on straight."""
-        both = [_smooth(places, off[:, k], wanted) for k in range(2)]
-        return cls(wanted, np.stack([b[0] for b in both], axis=1), np.stack([b[1] for b in both], axis=1))
+    def off(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Modules by which places lie off the grid, right and up: (N, 2)."""
+        p = places.astype(np.float64)
+        return np.stack([self.along(p) - p * PITCH, self._height(p)[0]], axis=1)
 
-    def of(self, index: int) -> Transform:
-        """From modules of the line as this place sees it to modules of the straight grid."""
-        right, up = self.off[index]
-        wider, rising = self.slope[index]
-        x = self.places[index] * PITCH
-        grow = 1 + wider
-        turn = np.array([[grow, -rising, 0.0], [rising, grow, 0.0], [0.0, 0.0, 1.0]])
-        there = np.array([[1.0, 0.0, x + right], [0.0, 1.0, up], [0.0, 0.0, 1.0]])
-        back = np.array([[1.0, 0.0, -x], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-        return np.asarray(there @ turn @ back, np.float64)
+    def _height(self, p: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Modules by which places lie above the grid, and the change from place to place; straight on at the ends."""
+        if len(self.rise) < 2:
+            return np.zeros(len(p)), np.zeros(len(p))
+        near = np.clip(p, *self.reach)
+        steep = np.polyval(np.polyder(self.rise), near)
+        return np.polyval(self.rise, near) + steep * (p - near), steep
 
-
-def _smooth(
-    places: NDArray[np.int64], off: NDArray[np.float64], wanted: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far places lie off the grid, as a curve through those that were read, and how fast that changes."""
-    degree = 2 if len(np.unique(places)) >= _FEWEST + 2 else 1
-    kept = np.ones(len(places), bool)
-    for _ in range(2):
-        curve = np.polyfit(places[kept], off[kept], degree)
-        apart = np.abs(off - np.polyval(curve, places))
-        kept = apart <= max(0.3, 2.5 * float(np.median(apart)))
-        if kept.sum() < _FEWEST:
-            break
-    reach = np.clip(wanted, places.min() - _BEYOND, places.max() + _BEYOND)
-    steep = np.polyval(np.polyder(curve), reach)
-    return np.polyval(curve, reach) + steep * (wanted - reach), steep / PITCH
-
-
-def _within(strip: Strip, line: MicrLine) -> tuple[int, int]:
-    """The places that lie on the strip and may belong to the line."""
-    right_px = line.to_page[0, 0] * PITCH
-    leftmost = int(np.ceil((0 - line.to_page[0, 2]) / right_px + 0.5))
-    rightmost = int(np.floor((strip.ink.shape[1] - line.to_page[0, 2]) / right_px + 0.3))
-    spare = max(0, _MOST_PLACES - (line.last - line.first + 1))
-    return max(leftmost, line.first - spare), min(rightmost, line.last + spare)
+    def ways(self, places: NDArray[np.int64]) -> list[Transform]:
+        """For each place the way from modules of the line as it stands there to modules of the straight grid."""
+        p = places.astype(np.float64)
+        right = self.along(p)
+        up, steep = self._height(p)
+        # Seen askew, characters grow half as fast as the steps between them.
+        pitch = (self.a - self.b * self.c) / np.maximum(1 + self.c * p, 0.2) ** 2
+        wide = np.clip(pitch / PITCH, 0.6, 1.6)
+        high = np.sqrt(wide)
+        slope = steep / PITCH
+        ways = []
+        for k, place in enumerate(p.tolist()):
+            turn = np.array([[wide[k], -slope[k] * high[k], right[k]], [slope[k], high[k], up[k]], [0.0, 0.0, 1.0]])
+            back = np.array([[1.0, 0.0, -place * PITCH], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+            ways.append(turn @ back)
+        return ways
 
 
 def _set_right(line: MicrLine, places: NDArray[np.int64], shifts: NDArray[np.float64]) -> MicrLine:
