@@ -29,14 +29,25 @@ class SearchParameters:
     All were chosen on drawn lines (benchmarks/micr_lines.py); the standard's own step is 1.07 heights.
     """
 
+    faint: float = 10
+    """Contrast that is no ink, in grey levels."""
+    paper_px: int = 25
+    """Neighbourhood that is sure to hold paper, in pixels of the reduced image."""
+    small: int = 1_000_000
+    """Pixels of a reduced image up to which it is searched again: one cheque, or a line alone."""
     longest_px: int = 1400
     """Longer side of the image that is searched: a sheet of 14 inches has characters of 12 pixels then."""
     lowest_px: int = 6
     """Lower marks are none, in pixels of the reduced image."""
     shape: tuple[float, float] = (0.22, 1.2)
     """Width over height of a mark; a leaning one is wider."""
-    step: tuple[float, float] = (0.84, 1.34)
-    """From centre to centre of neighbours: narrow characters stand at the right of their place."""
+    step: tuple[float, float] = (0.68, 1.45)
+    """From centre to centre of neighbours: narrow characters stand at the right of their place, and seen from the side
+    all stand closer."""
+    pitch: tuple[float, float] = (0.76, 1.3)
+    """Step of right edges over height, as a share of the standard's."""
+    square: float = 0.1
+    """By how much that may be off, as a logarithm, before a line is thought to be seen from the side."""
     rise: float = 0.3
     """Steepest line, as a slope: 15 degrees and some."""
     alike: float = 0.17
@@ -50,6 +61,9 @@ class SearchParameters:
 
 
 SEARCH = SearchParameters()
+ATTEMPTS = ((0.4, False), (0.58, False), (0.32, True))
+"""Share of the darkest strokes' contrast from which a pixel is ink, and whether small voids are closed: for most print,
+for strong patterns, and for pale print in pieces."""
 
 STRIP_PX = 4
 """Pixels that a module has in a strip."""
@@ -131,13 +145,15 @@ class Strip:
     line: MicrLine
 
 
-def find_seeds(image: GrayImage) -> list[Seed]:
+def find_seeds(image: GrayImage, attempt: int = 0) -> list[Seed]:
     """Chains of marks that may belong to lines of E-13B; the longest first.
 
     Parameters
     ----------
     image : (H, W) uint8
         Paper is white; turned in any way.
+    attempt : int
+        Which of `ATTEMPTS` to make; all but the first are for small images alone.
     """
     shrink = max(1, round(max(image.shape) / SEARCH.longest_px))
     if min(image.shape) // shrink < 2 * SEARCH.lowest_px:
@@ -147,7 +163,9 @@ def find_seeds(image: GrayImage) -> list[Seed]:
         size = image.shape[1] // shrink, image.shape[0] // shrink
         cropped = image[: size[1] * shrink, : size[0] * shrink]
         small = np.asarray(cv2.resize(cropped, size, interpolation=cv2.INTER_AREA), np.uint8)
-    boxes = _marks(small)
+    if attempt and small.size > SEARCH.small:
+        return []
+    boxes = _marks(small, *ATTEMPTS[attempt])
     to_image = np.diag([float(shrink), float(shrink), 1.0])
     seeds = []
     across = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -165,19 +183,21 @@ def find_seeds(image: GrayImage) -> list[Seed]:
     return seeds[: SEARCH.most_seeds]
 
 
-def _marks(image: GrayImage) -> Real:
+def _marks(image: GrayImage, share: float, closed: bool) -> Real:
     """Boxes of what may be characters: (N, 4) left, top, width, height."""
-    window = 41
-    # Contrast against the neighbourhood; the level follows the darkest strokes, so that a pattern below them is paper.
-    paper = cv2.blur(image, (window, window), borderType=cv2.BORDER_REPLICATE)
-    contrast = cv2.subtract(paper, image)
+    # Contrast against the lightest paper around: unlike a mean, it does not see the edge of a sheet on a dark desk.
+    around = np.ones((SEARCH.paper_px, SEARCH.paper_px), np.uint8)
+    contrast = cv2.morphologyEx(image, cv2.MORPH_BLACKHAT, around, borderType=cv2.BORDER_REPLICATE)
     sample = contrast[:: max(1, image.shape[0] // 400), :: max(1, image.shape[1] // 400)]
-    strong = sample[sample > 10]
+    strong = sample[sample > SEARCH.faint]
     if strong.size < 20:
         return np.zeros((0, 4))
-    level = float(np.clip(0.4 * np.percentile(strong, 92), 10, 70))
+    # The level follows the darkest strokes, so that a pattern below them is paper.
+    level = max(share * float(np.percentile(strong, 98)), SEARCH.faint)
     mask = cv2.threshold(contrast, level, 1, cv2.THRESH_BINARY)[1]
-    boxes = label(mask.view(np.bool_)).boxes.astype(np.float64)
+    if closed:
+        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    boxes = label(np.asarray(mask).view(np.bool_)).boxes.astype(np.float64)
     return boxes[np.minimum(boxes[:, 2], boxes[:, 3]) >= 2]
 
 
@@ -242,12 +262,14 @@ def _suggested(x: Real, y: Real, w: Real, h: Real) -> MicrLine | None:
     pitch, start = (float(v) for v in np.polyfit(place, along, 1))
     off = np.abs(along - start - pitch * place)
     loose = SEARCH.regular + 0.12 * sin / 0.26 + 0.6 / height
-    if float(np.quantile(off, 0.8)) > loose * height or not 0.9 <= pitch / height / (PITCH / HEIGHT) <= 1.12:
+    share = pitch / height / (PITCH / HEIGHT)
+    if float(np.quantile(off, 0.8)) > loose * height or not SEARCH.pitch[0] <= share <= SEARCH.pitch[1]:
         return None
     module = pitch / PITCH
-    foot = float(np.median(down)) + module * HEIGHT / 2
+    high = module if abs(np.log(share)) < SEARCH.square else height / HEIGHT
+    foot = float(np.median(down)) + high * HEIGHT / 2
     turn = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
-    level = np.array([[module, 0.0, start], [0.0, -module, foot], [0.0, 0.0, 1.0]])
+    level = np.array([[module, 0.0, start], [0.0, -high, foot], [0.0, 0.0, 1.0]])
     return MicrLine(turn @ level, 0, len(x) - 1)
 
 

@@ -5,6 +5,7 @@ image ─ find_seeds ─> Seed ─ may_be_line, cut_strip, fit_grid ─> Strip, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import GrayImage, Transform
 from digitscan.micr.find import (
+    ATTEMPTS,
     STRIP_PX,
     MicrLine,
     Seed,
@@ -30,7 +32,7 @@ _ALIKE = 0.72
 """Likeness from which a character says where its place is."""
 _LINE_ALIKE = 0.8
 """Mean likeness of its characters from which a line is one of E-13B."""
-_MAY_BE = 0.6
+_MAY_BE = 0.77
 """Mean likeness of a chain's marks at first sight from which it is looked at."""
 _UNLIKE = 0.2
 """How far a character's likeness may lie below that of its line."""
@@ -119,8 +121,15 @@ def read_micr_lines(image: GrayImage) -> list[ReadMicr]:
     image : (H, W) uint8
         Paper is white.
     """
+    for attempt in range(len(ATTEMPTS)):
+        if lines := _lines_of(image, find_seeds(image, attempt)):
+            return lines
+    return []
+
+
+def _lines_of(image: GrayImage, seeds: Sequence[Seed]) -> list[ReadMicr]:
     read: list[ReadMicr] = []
-    for seed in find_seeds(image):
+    for seed in seeds:
         own = [k for k, line in enumerate(read) if _lies_in(seed, line)]
         if any(not read[k].doubtful for k in own):
             continue
