@@ -50,7 +50,7 @@ def random_line(rng: Rng) -> str:
     if kind == 3:
         bank = f"{TRANSIT}{digits(5)}{DASH}{digits(3)}{TRANSIT}"
         return f"{ON_US}{digits(3)}{ON_US} {bank} {digits(3)}{DASH}{digits(4)}{ON_US}"
-    groups = [digits(int(rng.integers(3, 11))) for _ in range(int(rng.integers(2, 5)))]
+    groups = [digits(int(rng.integers(5, 12))) for _ in range(int(rng.integers(2, 5)))]
     signs = [str(s) for s in rng.choice([TRANSIT, ON_US, AMOUNT, ""], size=len(groups))]
     return " ".join(f"{group}{sign}" for group, sign in zip(groups, signs, strict=True))
 

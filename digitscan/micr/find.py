@@ -33,9 +33,9 @@ class SearchParameters:
     """Contrast that is no ink, in grey levels."""
     paper_px: int = 25
     """Neighbourhood that is sure to hold paper, in pixels of the reduced image."""
-    small: int = 1_000_000
-    """Pixels of a reduced image up to which it is searched again: one cheque, or a line alone."""
-    longest_px: int = 1400
+    oblong: float = 1.8
+    """Longer over shorter side from which an image may be one cheque, or a line alone: it is searched again."""
+    longest_px: int = 1250
     """Longer side of the image that is searched: a sheet of 14 inches has characters of 12 pixels then."""
     lowest_px: int = 6
     """Lower marks are none, in pixels of the reduced image."""
@@ -56,12 +56,14 @@ class SearchParameters:
     """How far a right edge may lie off a chain's grid."""
     fewest: int = 4
     """Marks of a chain."""
-    most_seeds: int = 16
-    """The longest chains of a page that are looked at."""
+    most_chains: int = 60
+    """The longest chains of a page whose marks are asked whether they are regular."""
+    most_seeds: int = 12
+    """The longest regular chains of a page that are looked at."""
 
 
 SEARCH = SearchParameters()
-ATTEMPTS = ((0.4, False), (0.58, False), (0.32, True))
+ATTEMPTS = ((0.4, False), (0.5, False), (0.6, False), (0.32, True))
 """Share of the darkest strokes' contrast from which a pixel is ink, and whether small voids are closed: for most print,
 for strong patterns, and for pale print in pieces."""
 
@@ -153,7 +155,7 @@ def find_seeds(image: GrayImage, attempt: int = 0) -> list[Seed]:
     image : (H, W) uint8
         Paper is white; turned in any way.
     attempt : int
-        Which of `ATTEMPTS` to make; all but the first are for small images alone.
+        Which of `ATTEMPTS` to make; all but the first are for oblong images alone.
     """
     shrink = max(1, round(max(image.shape) / SEARCH.longest_px))
     if min(image.shape) // shrink < 2 * SEARCH.lowest_px:
@@ -163,7 +165,7 @@ def find_seeds(image: GrayImage, attempt: int = 0) -> list[Seed]:
         size = image.shape[1] // shrink, image.shape[0] // shrink
         cropped = image[: size[1] * shrink, : size[0] * shrink]
         small = np.asarray(cv2.resize(cropped, size, interpolation=cv2.INTER_AREA), np.uint8)
-    if attempt and small.size > SEARCH.small:
+    if attempt and max(small.shape) < SEARCH.oblong * min(small.shape):
         return []
     boxes = _marks(small, *ATTEMPTS[attempt])
     to_image = np.diag([float(shrink), float(shrink), 1.0])
@@ -171,7 +173,7 @@ def find_seeds(image: GrayImage, attempt: int = 0) -> list[Seed]:
     across = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     for swap in (False, True):
         x, y, w, h = (boxes[:, k] for k in ((1, 0, 3, 2) if swap else (0, 1, 2, 3)))
-        for chain in _chains(x, y, w, h):
+        for chain in sorted(_chains(x, y, w, h), key=len, reverse=True)[: SEARCH.most_chains]:
             line = _suggested(x[chain], y[chain], w[chain], h[chain])
             if line is None:
                 continue
@@ -249,28 +251,39 @@ def _best(of: NDArray[np.int64], other: NDArray[np.int64], cost: Real, count: in
 def _suggested(x: Real, y: Real, w: Real, h: Real) -> MicrLine | None:
     """The grid that a chain's marks stand on; None where their right edges are not regular."""
     cx, cy = x + w / 2, y + h / 2
-    slope = float(np.polyfit(cx, cy, 1)[0])
+    slope, _ = _straight(cx, cy)
     angle = float(np.arctan(slope))
-    cos, sin = np.cos(angle), abs(np.sin(angle))
+    cos, sin = float(np.cos(angle)), abs(float(np.sin(angle)))
     # Boxes of leaning rectangles are larger than these are.
     wide = (w * cos - h * sin) / (cos**2 - sin**2)
     high = (h * cos - w * sin) / (cos**2 - sin**2)
-    height = float(np.median(high))
+    height = _middle(high)
     along = cx * np.cos(angle) + cy * np.sin(angle) + wide / 2
     down = cy * np.cos(angle) - cx * np.sin(angle)
     place = np.arange(len(x), dtype=np.float64)
-    pitch, start = (float(v) for v in np.polyfit(place, along, 1))
-    off = np.abs(along - start - pitch * place)
+    pitch, start = _straight(place, along)
+    apart = np.sort(np.abs(along - start - pitch * place))[int(0.8 * (len(x) - 1))]
     loose = SEARCH.regular + 0.12 * sin / 0.26 + 0.6 / height
     share = pitch / height / (PITCH / HEIGHT)
-    if float(np.quantile(off, 0.8)) > loose * height or not SEARCH.pitch[0] <= share <= SEARCH.pitch[1]:
+    if float(apart) > loose * height or not SEARCH.pitch[0] <= share <= SEARCH.pitch[1]:
         return None
     module = pitch / PITCH
-    high = module if abs(np.log(share)) < SEARCH.square else height / HEIGHT
-    foot = float(np.median(down)) + high * HEIGHT / 2
+    module_up = module if abs(np.log(share)) < SEARCH.square else height / HEIGHT
+    foot = _middle(down) + module_up * HEIGHT / 2
     turn = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
-    level = np.array([[module, 0.0, start], [0.0, -high, foot], [0.0, 0.0, 1.0]])
+    level = np.array([[module, 0.0, start], [0.0, -module_up, foot], [0.0, 0.0, 1.0]])
     return MicrLine(turn @ level, 0, len(x) - 1)
+
+
+def _straight(x: Real, y: Real) -> tuple[float, float]:
+    """Slope and start of the straight line nearest to some points; few points are not worth NumPy's general way."""
+    dx = x - x.sum() / len(x)
+    slope = float(dx @ y / (dx @ dx))
+    return slope, float(y.sum() / len(y) - slope * x.sum() / len(x))
+
+
+def _middle(values: Real) -> float:
+    return float(np.sort(values)[len(values) // 2])
 
 
 def cut_strip(image: GrayImage, line: MicrLine) -> Strip:

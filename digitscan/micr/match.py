@@ -30,7 +30,7 @@ _EVIDENCE = 60.0
 """What a unit of likeness counts, in log units: a shape that is likelier by a twentieth is twenty times as probable."""
 _NOTHING = 0.45
 """Likeness that paper, or whatever else may stand there, is credited with."""
-_PAPER = 0.3
+_PAPER = 0.35
 """Ink of a place, as a share of the line's, below which it is paper."""
 
 Real = NDArray[np.float32]
@@ -127,12 +127,16 @@ class MicrPlaces:
         How far from its place that shape lies, in modules, right and up.
     ink : (N,) float64
         Mean soft ink at the place, 0 to 255.
+    strength, outside : (N,) float64
+        Soft ink of its darkest pixels, and of the darkest a module or more above and below it, 0 to 255.
     """
 
     posteriors: Real
     likeness: Real
     shifts: NDArray[np.float64]
     ink: NDArray[np.float64]
+    strength: NDArray[np.float64]
+    outside: NDArray[np.float64]
 
 
 def window_origin(reach: int, scale: int = SCALE) -> tuple[float, float]:
@@ -232,6 +236,9 @@ def read_places(windows: NDArray[np.uint8], reach: int, scale: int = SCALE) -> M
     middles = windows[:, edge:-edge, edge:-edge].reshape(len(windows), -1)
     ink = middles.mean(axis=1)
     strength = np.percentile(middles, 97, axis=1)
+    rim = reach + round((MARGIN - 1) * scale)
+    beyond = np.concatenate([windows[:, :rim, edge:-edge], windows[:, -rim:, edge:-edge]], axis=1)
+    outside = np.percentile(beyond.reshape(len(windows), -1), 97, axis=1)
     # A fifth of the places at least have characters, and their ink tells how dark this line's is.
     dark = strength >= max(_PAPER * float(np.percentile(strength, 85)), 12.0)
     best = np.zeros((len(windows), len(SYMBOLS)), np.float32)
@@ -244,7 +251,7 @@ def read_places(windows: NDArray[np.uint8], reach: int, scale: int = SCALE) -> M
     known = np.concatenate([best, np.full((len(best), 1), _NOTHING, np.float32)], axis=1)
     powers = np.exp(_EVIDENCE * (known - known.max(axis=1, keepdims=True)))
     shares = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-    return MicrPlaces(shares, best.max(axis=1, initial=0.0), shifts, ink)
+    return MicrPlaces(shares, best.max(axis=1, initial=0.0), shifts, ink, strength, outside)
 
 
 def ink_window(

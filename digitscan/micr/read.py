@@ -34,14 +34,18 @@ _LINE_ALIKE = 0.8
 """Mean likeness of its characters from which a line is one of E-13B."""
 _MAY_BE = 0.77
 """Mean likeness of a chain's marks at first sight from which it is looked at."""
+_MARKS = 6
+"""Marks of a chain that are looked at first."""
 _UNLIKE = 0.2
 """How far a character's likeness may lie below that of its line."""
 _UNLIKE_APART = 0.1
-"""The same of one that stands alone: the edge of the paper looks a little like a 3."""
+"""The same of one that stands alone: the edge of the paper looks a little like a 3, and goes on above and below."""
 _ON = 3
 """Places beyond the last character in which ink tells that the line may go on."""
-_INK = 0.35
+_INK = 0.12
 """Ink at a place, as a share of what characters have, that is no speck."""
+_DARK = 0.55
+"""How dark that ink is, as a share of theirs: a pattern of the paper is paler."""
 _FEWEST = 6
 _FEWEST_TRACKED = 4
 """Sure characters by which a line is followed."""
@@ -53,7 +57,7 @@ _AHEAD_FIRST, _AHEAD = 4, 14
 """Places beyond the last sure one that a look takes in: fields stand apart."""
 _BEYOND = 6
 """Places beyond those that were read up to which the line's bend is thought to grow."""
-_MOST_LOST = 2
+_MOST_LOST = 3
 """Characters in a row that are not sure at which a line is thought to have been lost."""
 _SPAN = 6
 """Places between first and last from which a line is seen to be askew; bent, from twice as many."""
@@ -84,7 +88,7 @@ class ReadMicr:
     corners : (N, 4, 2) float64
         Of each place's character in pixels of the image: upper left, upper right, lower right, lower left.
     open_ends : (bool, bool)
-        Whether ink that is like no character stands close before its first place, and close behind its last.
+        Whether the line may go on before its first place, and behind its last: ink stands there that is not read.
     """
 
     line: MicrLine
@@ -161,20 +165,29 @@ def _lies_in(seed: Seed, line: ReadMicr) -> bool:
 
 def _may_be_lines(image: GrayImage, seed: Seed) -> list[MicrLine]:
     """The one or two directions in which a chain may be a line of E-13B at first sight; none for most chains."""
-    reach = 3
-    source, shrink = thinned(image, seed.line.module_px / COARSE)
+    reach = 2
+    lines = seed.line, seed.turned()
+    first, last = seed.line.first, min(seed.line.last, seed.line.first + _MARKS - 1)
+    corner, near = _around(image, seed.line, first, last)
+    source, shrink = thinned(near, seed.line.module_px / COARSE)
+    to_source = np.diag([1 / shrink, 1 / shrink, 1.0]) @ corner
     scores = []
-    for line in (seed.line, seed.turned()):
-        places = range(line.first, min(line.last, line.first + 11) + 1)
-        to_source = np.diag([1 / shrink, 1 / shrink, 1.0]) @ line.to_page
-        windows = [
-            ink_window(source, between_centres(to_source @ _window_to_line(p, reach, COARSE)), reach, COARSE, 255)
-            for p in places
-        ]
-        best, _ = likeness_of(255 - np.stack(windows), reach, COARSE)
-        scores.append(float(np.median(best.max(axis=1))))
+    for line, places in zip(lines, ((first, last), (seed.line.last - last, seed.line.last - first)), strict=True):
+        ways = [to_source @ line.to_page @ _window_to_line(p, reach, COARSE) for p in range(places[0], places[1] + 1)]
+        windows = np.stack([ink_window(source, between_centres(way), reach, COARSE, 255) for way in ways])
+        scores.append(float(np.median(likeness_of(255 - windows, reach, COARSE)[0].max(axis=1))))
     kept = [k for k in (0, 1) if scores[k] >= max(_MAY_BE, max(scores) - 0.08)]
-    return [(seed.line, seed.turned())[k] for k in kept]
+    return [lines[k] for k in kept]
+
+
+def _around(image: GrayImage, line: MicrLine, first: int, last: int) -> tuple[Transform, GrayImage]:
+    """The way to the pixels of that part of an image which holds some places, and that part."""
+    left, right = (first - 1) * PITCH - WIDTH, (last + 1) * PITCH
+    corners = np.array([[left, right, right, left], [-6, -6, HEIGHT + 6, HEIGHT + 6], [1.0] * 4])
+    x, y = (line.to_page @ corners)[:2]
+    x0, y0 = max(int(x.min()), 0), max(int(y.min()), 0)
+    part = image[y0 : max(int(y.max()) + 1, y0 + 1), x0 : max(int(x.max()) + 1, x0 + 1)]
+    return np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0], [0.0, 0.0, 1.0]]), part
 
 
 def _window_to_line(place: float, reach: int, scale: int) -> Transform:
@@ -289,14 +302,18 @@ def _result(strip: Strip, track: _Track, places: NDArray[np.int64]) -> ReadMicr 
     # What lies beside a cheque looks like this or that symbol, but never as much as its neighbours on the line do.
     usual = float(np.median(seen.likeness[there]))
     strange = there & (seen.likeness < usual - _UNLIKE)
-    strange |= _apart(there & ~strange) & (seen.likeness < usual - _UNLIKE_APART)
+    apart = _apart(there & ~strange)
+    strange |= apart & (seen.likeness < usual - _UNLIKE_APART)
+    strange |= apart & (seen.outside > _DARK * float(np.median(seen.strength[there])))
     seen.posteriors[strange] = np.eye(_NOTHING + 1, dtype=np.float32)[_NOTHING]
     there &= ~strange
     if there.sum() < _FEWEST:
         return None
     unread = ~there & (seen.ink > _INK * float(np.median(seen.ink[there])))
+    unread &= seen.strength > _DARK * float(np.median(seen.strength[there]))
     inside = slice(int(there.argmax()), len(there) - int(there[::-1].argmax()))
-    ends = bool(unread[: inside.start][-_ON:].any()), bool(unread[inside.stop :][:_ON].any())
+    # A character at the very rim of what was looked at says that the line was lost there.
+    ends = bool(unread[: inside.start].any() or there[0]), bool(unread[inside.stop :].any() or there[-1])
     line = track.line
     ways = [strip.to_page @ line.to_page @ way for way in track.course.ways(places)]
     corners = np.stack([_corners(way, p) for way, p in zip(ways, places.tolist(), strict=True)])
