@@ -9,6 +9,7 @@ proposes is often no line; reading decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -63,10 +64,33 @@ class SearchParameters:
 
 
 SEARCH = SearchParameters()
-ATTEMPTS = ((0.4, False), (0.5, False), (0.6, False), (0.32, True))
-"""Share of the darkest strokes' contrast from which a pixel is ink, and whether small voids are closed: for most print,
-for strong patterns, and for pale print in pieces."""
 
+
+class Attempt(NamedTuple):
+    """One way to look for marks.
+
+    Attributes
+    ----------
+    level : float
+        Share of the darkest strokes' contrast from which a pixel is ink.
+    closed : bool
+        Close small voids first.
+    skips : bool
+        A chain may go on behind a character that is no mark of its own.
+    """
+
+    level: float
+    closed: bool
+    skips: bool
+
+
+ATTEMPTS = (
+    Attempt(0.4, closed=False, skips=False),
+    Attempt(0.4, closed=False, skips=True),
+    Attempt(0.6, closed=False, skips=True),
+    Attempt(0.3, closed=True, skips=True),
+)
+"""For most print; for broken print; on strong patterns; and for pale print in pieces."""
 STRIP_PX = 4
 """Pixels that a module has in a strip."""
 _ABOVE, _BELOW = 7.0, 7.0
@@ -167,13 +191,14 @@ def find_seeds(image: GrayImage, attempt: int = 0) -> list[Seed]:
         small = np.asarray(cv2.resize(cropped, size, interpolation=cv2.INTER_AREA), np.uint8)
     if attempt and max(small.shape) < SEARCH.oblong * min(small.shape):
         return []
-    boxes = _marks(small, *ATTEMPTS[attempt])
+    way = ATTEMPTS[attempt]
+    boxes = _marks(small, way.level, way.closed)
     to_image = np.diag([float(shrink), float(shrink), 1.0])
     seeds = []
     across = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     for swap in (False, True):
         x, y, w, h = (boxes[:, k] for k in ((1, 0, 3, 2) if swap else (0, 1, 2, 3)))
-        for chain in sorted(_chains(x, y, w, h), key=len, reverse=True)[: SEARCH.most_chains]:
+        for chain in sorted(_chains(x, y, w, h, way.skips), key=len, reverse=True)[: SEARCH.most_chains]:
             line = _suggested(x[chain], y[chain], w[chain], h[chain])
             if line is None:
                 continue
@@ -203,8 +228,8 @@ def _marks(image: GrayImage, share: float, closed: bool) -> Real:
     return boxes[np.minimum(boxes[:, 2], boxes[:, 3]) >= 2]
 
 
-def _chains(x: Real, y: Real, w: Real, h: Real) -> list[NDArray[np.int64]]:
-    """Marks each of which is the nearest neighbour of the next one, a step away and of like height."""
+def _chains(x: Real, y: Real, w: Real, h: Real, skips: bool) -> list[NDArray[np.int64]]:
+    """Marks each of which is the nearest neighbour of the next one, a step or two away and of like height."""
     shape = w / np.maximum(h, 1)
     kept = np.flatnonzero((h >= SEARCH.lowest_px) & (shape >= SEARCH.shape[0]) & (shape <= SEARCH.shape[1]))
     if len(kept) < SEARCH.fewest:
@@ -214,7 +239,7 @@ def _chains(x: Real, y: Real, w: Real, h: Real) -> list[NDArray[np.int64]]:
     order = np.argsort(cx)
     cx, cy, high = cx[order], cy[order], high[order]
     begin = np.searchsorted(cx, cx + SEARCH.step[0] * high)
-    end = np.searchsorted(cx, cx + SEARCH.step[1] * high)
+    end = np.searchsorted(cx, cx + SEARCH.step[1] * (2 if skips else 1) * high)
     many = np.maximum(end - begin, 0)
     left = np.repeat(np.arange(len(cx)), many)
     right = np.arange(len(left)) - np.repeat(np.cumsum(many) - many, many) + np.repeat(begin, many)
@@ -225,7 +250,8 @@ def _chains(x: Real, y: Real, w: Real, h: Real) -> list[NDArray[np.int64]]:
     )
     left, right, rise, height = left[fits], right[fits], rise[fits], height[fits]
     step = (cx[right] - cx[left]) / height
-    cost = rise / height + np.abs(step - PITCH / HEIGHT)
+    steps = np.where(step > SEARCH.step[1], 2, 1)
+    cost = rise / height + np.abs(step / steps - PITCH / HEIGHT) + steps
     following = _best(left, right, cost, len(cx))
     before = _best(right, left, cost, len(cx))
     chains = []
@@ -260,7 +286,8 @@ def _suggested(x: Real, y: Real, w: Real, h: Real) -> MicrLine | None:
     height = _middle(high)
     along = cx * np.cos(angle) + cy * np.sin(angle) + wide / 2
     down = cy * np.cos(angle) - cx * np.sin(angle)
-    place = np.arange(len(x), dtype=np.float64)
+    steps = np.diff(along)
+    place = np.concatenate([[0.0], np.cumsum(np.maximum(np.round(steps / _middle(steps)), 1))])
     pitch, start = _straight(place, along)
     apart = np.sort(np.abs(along - start - pitch * place))[int(0.8 * (len(x) - 1))]
     loose = SEARCH.regular + 0.12 * sin / 0.26 + 0.6 / height
@@ -272,7 +299,7 @@ def _suggested(x: Real, y: Real, w: Real, h: Real) -> MicrLine | None:
     foot = _middle(down) + module_up * HEIGHT / 2
     turn = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
     level = np.array([[module, 0.0, start], [0.0, -module_up, foot], [0.0, 0.0, 1.0]])
-    return MicrLine(turn @ level, 0, len(x) - 1)
+    return MicrLine(turn @ level, 0, int(place[-1]))
 
 
 def _straight(x: Real, y: Real) -> tuple[float, float]:

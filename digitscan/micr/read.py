@@ -59,6 +59,8 @@ _BEYOND = 6
 """Places beyond those that were read up to which the line's bend is thought to grow."""
 _MOST_LOST = 3
 """Characters in a row that are not sure at which a line is thought to have been lost."""
+_MET = 0.6
+"""Modules by which a character behind a blot may lie off the course."""
 _SPAN = 6
 """Places between first and last from which a line is seen to be askew; bent, from twice as many."""
 _FLAT = 15.0
@@ -200,17 +202,19 @@ def _read(strip: Strip) -> ReadMicr | None:
     """A line's places: coarsely from the marks outward until its ends are reached, then as finely as they are read."""
     line = fit_grid(strip)
     track = _Track(strip, line)
-    ahead, strayed = _AHEAD_FIRST, False
+    ahead, look = _AHEAD_FIRST, _COARSE_LOOK
     for _ in range(_LOOKS):
-        low, high = track.ends
-        places = track.places(low - ahead, high + ahead)
-        if not track.look(places, *(_WIDE_LOOK if strayed else _COARSE_LOOK)):
+        before = track.ends
+        if not track.look(track.places(before[0] - ahead, before[1] + ahead), *look):
             return None
-        if track.ends == (low, high) and ahead == _AHEAD and (strayed or not track.strayed):
+        if track.ends != before or ahead != _AHEAD:
+            ahead, look = _AHEAD, _COARSE_LOOK
+        elif track.strayed and look is not _WIDE_LOOK:  # far from what was read, a course may be off by more
+            look = _WIDE_LOOK
+        elif track.dropped and not track.bridging:
+            track.bridging = True
+        else:
             break
-        # Far from what was read, a course may be wrong by more than a look takes in.
-        strayed = track.strayed and track.ends == (low, high)
-        ahead = _AHEAD
     low, high = track.ends
     places = track.places(low - _ON, high + _ON)
     if not track.look(places, *_FINE_LOOK):
@@ -235,6 +239,10 @@ class _Track:
         self.sure: NDArray[np.int64] = np.zeros(0, np.int64)
         self.off: NDArray[np.float64] = np.zeros((0, 2))
         """How far the sure places lie off the grid, in modules."""
+        self.bridging = False
+        """Whether the course is known well enough to go on behind a blot."""
+        self.dropped = False
+        """Whether characters were seen behind a blot that the course has not met again."""
         self.strayed = False
         """Whether characters stood at the rim of where they were looked for."""
         self.seen: MicrPlaces
@@ -271,7 +279,11 @@ class _Track:
         rim = np.abs(seen.shifts[:, 0]) > (reach - 0.4) / scale
         self.strayed = bool((sure & rim).any())
         sure &= ~rim
-        sure &= _joined(sure, seen.likeness > 0, int(np.searchsorted(places, sum(self.ends) / 2)))
+        joined = _joined(sure, seen.likeness > 0, int(np.searchsorted(places, sum(self.ends) / 2)))
+        if self.bridging:  # a line that was lost on a wrong course would not meet its places again
+            joined |= (np.abs(seen.shifts) < _MET).all(axis=1)
+        self.dropped = bool((sure & ~joined).any())
+        sure &= joined
         if sure.sum() < _FEWEST_TRACKED:
             return False
         self.seen, self.sure, self.off = seen, places[sure], (course.off(places) + seen.shifts)[sure]
