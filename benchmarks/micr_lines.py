@@ -1,6 +1,6 @@
 """Lines of magnetic characters, drawn as printers print them and damaged as scanners and cameras do.
 
-    python benchmarks/micr_lines.py [--lines 1000] [--seed 1]
+    python benchmarks/micr_lines.py [--lines 1000] [--seed 1] [--print cmc7]
 
 Lines of three countries' layouts and of none, in E-13B: strokes too thick or too thin, ink that spreads or leaves
 voids, characters off their place, patterned grounds; then scans at 100 to 600 dpi, leaning up to 15 degrees, and
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from digitscan.core.types import FieldReading, GrayImage
+from digitscan.core.types import FieldReading, GrayImage, Layout
+from digitscan.micr.bars import BAR, BAR_SYMBOLS, CODES, LONG, SHORT, TALL, WIDE
 from digitscan.micr.groups import groups_of, readings_of
 from digitscan.micr.match import MARGIN, draw_glyph
-from digitscan.micr.read import read_micr_lines
+from digitscan.micr.page import magnetic_lines
 from digitscan.micr.standard import AMOUNT, DASH, HEIGHT, ON_US, PITCH, TRANSIT, WIDTH
 
 Rng = np.random.Generator
@@ -82,6 +83,42 @@ def printed(text: str, rng: Rng) -> Canvas:
     share = float(rng.choice([0.0, 0.02, 0.06, 0.12]))
     if share:
         page[voids > np.quantile(voids[::4, ::4], 1 - share)] *= float(rng.uniform(0.0, 0.6))
+    return np.asarray(page, np.float32)
+
+
+def random_bars(rng: Rng) -> str:
+    """What may stand on a line of CMC-7: Brazil's layout, or that of France."""
+
+    def digits(count: int) -> str:
+        return "".join(str(d) for d in rng.integers(10, size=count))
+
+    if rng.random() < 0.5:
+        return f";{digits(8)}; {digits(10)}> {digits(12)}:"
+    return f";{digits(7)}; {digits(12)}: {digits(12)}>"
+
+
+def printed_bars(text: str, rng: Rng) -> Canvas:
+    """A line of CMC-7 as `printed` gives one of E-13B; bars are of any length and parts, since these tell nothing."""
+    width = round((len(text) * PITCH + 8 * PITCH) * FINE)
+    page = np.zeros((round(3.4 * HEIGHT * FINE), width), np.float32)
+    thick = BAR * float(rng.uniform(0.8, 1.4))
+    drift, jitter = float(rng.normal(0, 0.002)), float(rng.uniform(0, 0.15))
+    for k, symbol in enumerate(text):
+        if symbol == " ":
+            continue
+        steps = [LONG if long == "1" else SHORT for long in CODES[BAR_SYMBOLS.index(symbol)]]
+        right = (4 + k + 1) * PITCH * (1 + drift) + rng.normal(0, jitter) - 0.5 * (PITCH - WIDE)
+        top = 1.2 * HEIGHT + rng.normal(0, jitter)
+        for bar in right - WIDE + np.concatenate([[0.0], np.cumsum(steps)]):
+            ends = sorted(rng.uniform(0, 1, 2)) if rng.random() < 0.6 else [1.0, 1.0]
+            high, low = 0.12 * float(rng.random()), 1 - 0.12 * float(rng.random())
+            cut = min(ends[1], ends[0] + 0.35)
+            for begin, end in ((high, ends[0]), (cut, low)):
+                if end - begin > 0.12:
+                    y0, y1 = (round((top + TALL * part) * FINE) for part in (begin, end))
+                    page[y0:y1, round((bar - thick / 2) * FINE) : round((bar + thick / 2) * FINE)] = 1
+    noise = cv2.GaussianBlur(rng.normal(0, 1, page.shape).astype(np.float32), (0, 0), 0.15 * FINE)
+    page = cv2.GaussianBlur(page, (0, 0), 0.06 * FINE) * (1 - 0.15 * np.clip(noise / noise.std() - 1, 0, 2))
     return np.asarray(page, np.float32)
 
 
@@ -164,11 +201,11 @@ def damaged(page: Canvas, kind: str, rng: Rng) -> GrayImage:
     return scanned(page, rng, float(rng.choice([150, 200, 300, 300, 600])), lean, float(rng.uniform(0.3, 1.2)), quality)
 
 
-def line_of(kind: str, seed: int, number: int) -> tuple[GrayImage, str]:
+def line_of(kind: str, seed: int, number: int, bars: bool = False) -> tuple[GrayImage, str]:
     """A damaged line and what it says; the same for the same numbers."""
     rng = np.random.default_rng((seed, number, KINDS.index(kind)))
-    text = random_line(rng)
-    return damaged(on_paper(printed(text, rng), rng), kind, rng), text
+    text = random_bars(rng) if bars else random_line(rng)
+    return damaged(on_paper(printed_bars(text, rng) if bars else printed(text, rng), rng), kind, rng), text
 
 
 def truth_of(text: str) -> list[str]:
@@ -196,6 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--print", dest="bars", choices=("e13b", "cmc7"), default="e13b")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--show", action="store_true", help="name the lines that are not right")
     given = parser.parse_args()
@@ -204,9 +242,9 @@ def main() -> None:
     kinds = given.kinds.split(",")
     for number in range(given.lines):
         kind = kinds[number % len(kinds)]
-        image, text = line_of(kind, given.seed, number)
+        image, text = line_of(kind, given.seed, number, given.bars == "cmc7")
         start = time.process_time()
-        lines = read_micr_lines(image)
+        lines = magnetic_lines(image, Layout.AUTO)
         count = counts[kind]
         count["seconds"] += time.process_time() - start
         readings = [r for line in lines for r in readings_of(line, image.shape, 0.9)]
@@ -215,17 +253,28 @@ def main() -> None:
         count["lines"] += 1
         count["found"] += bool(lines)
         count["right"] += right
+        count["named"] += any(line.named for line in lines)
         count["signs"] += len(lines) == 1 and lines[0].text == text
         count["reviewed"] += right and any(r.review for r in readings)
         count["digits"] += sum(map(len, truth))
         count["wrong"] += wrong_digits(readings, truth)
         if given.show and not right:
             print(number, kind, text, [line.text for line in lines], [r.review for r in readings])
-    names = ("lines", "found", "digits right", "signs too", "right, for review", "digits", "wrong, passed", "ms a line")
-    table = Table("damage", *names, title="drawn lines of E-13B", title_justify="left")
+    names = (
+        "lines",
+        "found",
+        "digits right",
+        "signs too",
+        "named only",
+        "right, for review",
+        "digits",
+        "wrong, passed",
+        "ms a line",
+    )
+    table = Table("damage", *names, title=f"drawn lines, {given.bars}", title_justify="left")
     for kind, c in counts.items():
         n = c["lines"]
-        shares = (f"{c[k] / n:.1%}" for k in ("found", "right", "signs", "reviewed"))
+        shares = (f"{c[k] / n:.1%}" for k in ("found", "right", "signs", "named", "reviewed"))
         table.add_row(
             kind, f"{n:.0f}", *shares, f"{c['digits']:.0f}", f"{c['wrong']:.0f}", f"{1000 * c['seconds'] / n:.0f}"
         )

@@ -34,7 +34,7 @@ class SearchParameters:
     """Contrast that is no ink, in grey levels."""
     paper_px: int = 25
     """Neighbourhood that is sure to hold paper, in pixels of the reduced image."""
-    oblong: float = 1.8
+    oblong: float = 1.7
     """Longer over shorter side from which an image may be one cheque, or a line alone: it is searched again."""
     longest_px: int = 1250
     """Longer side of the image that is searched: a sheet of 14 inches has characters of 12 pixels then."""
@@ -61,6 +61,8 @@ class SearchParameters:
     """The longest chains of a page whose marks are asked whether they are regular."""
     most_seeds: int = 12
     """The longest regular chains of a page that are looked at."""
+    most_bar_seeds: int = 8
+    """The same where bars are looked for."""
 
 
 SEARCH = SearchParameters()
@@ -91,6 +93,13 @@ ATTEMPTS = (
     Attempt(0.3, closed=True, skips=True),
 )
 """For most print; for broken print; on strong patterns; and for pale print in pieces."""
+_BARS = (
+    (1, Attempt(0.45, closed=True, skips=False)),
+    (2, Attempt(0.4, closed=False, skips=False)),
+    (2, Attempt(0.45, closed=True, skips=False)),
+)
+"""How many times fewer pixels, and how, for print whose bars are to be seen as one mark."""
+
 STRIP_PX = 4
 """Pixels that a module has in a strip."""
 _ABOVE, _BELOW = 7.0, 7.0
@@ -181,7 +190,21 @@ def find_seeds(image: GrayImage, attempt: int = 0) -> list[Seed]:
     attempt : int
         Which of `ATTEMPTS` to make; all but the first are for oblong images alone.
     """
+    way = ATTEMPTS[attempt]
+    if attempt and max(image.shape) < SEARCH.oblong * min(image.shape):
+        return []
+    return _seeds(image, max(1, round(max(image.shape) / SEARCH.longest_px)), way)
+
+
+def find_bar_seeds(image: GrayImage) -> list[Seed]:
+    """Chains of marks that may belong to lines of CMC-7; bars are to be seen as one mark, so it takes fewer pixels."""
     shrink = max(1, round(max(image.shape) / SEARCH.longest_px))
+    oblong = max(image.shape) >= SEARCH.oblong * min(image.shape)
+    seeds = [seed for times, way in _BARS if oblong or times > 1 for seed in _seeds(image, times * shrink, way)]
+    return sorted(seeds, key=lambda seed: seed.line.first - seed.line.last)[: SEARCH.most_bar_seeds]
+
+
+def _seeds(image: GrayImage, shrink: int, way: Attempt) -> list[Seed]:
     if min(image.shape) // shrink < 2 * SEARCH.lowest_px:
         return []
     small = image
@@ -189,9 +212,6 @@ def find_seeds(image: GrayImage, attempt: int = 0) -> list[Seed]:
         size = image.shape[1] // shrink, image.shape[0] // shrink
         cropped = image[: size[1] * shrink, : size[0] * shrink]
         small = np.asarray(cv2.resize(cropped, size, interpolation=cv2.INTER_AREA), np.uint8)
-    if attempt and max(small.shape) < SEARCH.oblong * min(small.shape):
-        return []
-    way = ATTEMPTS[attempt]
     boxes = _marks(small, way.level, way.closed)
     to_image = np.diag([float(shrink), float(shrink), 1.0])
     seeds = []

@@ -9,8 +9,10 @@ import numpy as np
 
 from digitscan.core.types import Alternative, Box, DigitReading, FieldReading, State
 from digitscan.micr.read import UNREAD, ReadMicr
-from digitscan.micr.standard import DASH, SYMBOLS
+from digitscan.micr.standard import DASH
 
+_HARD_TO_READ = 0.84
+"""Mean likeness of a line's characters to the standard's below which all its groups are for review."""
 _MAYBE = 1e-4
 """Rivals less probable than this are not told."""
 
@@ -63,7 +65,7 @@ def groups_of(text: str) -> list[Group]:
 
 def _opens(text: str, k: int) -> bool:
     """Whether a symbol begins the next field: ``⑈12⑈⑆345⑆`` has its two fields side by side."""
-    follows_another = text[k - 1] in SYMBOLS[10:] and text[k - 1] != text[k]
+    follows_another = not _is_digit(text[k - 1]) and text[k - 1] != text[k]
     return follows_another and _is_digit(text[k + 1 : k + 2])
 
 
@@ -85,8 +87,12 @@ def readings_of(line: ReadMicr, shape: tuple[int, int], review_below: float) -> 
     Returns
     -------
     list of FieldReading
-        Without names. `text` holds the digits, `written` the symbols too, as Unicode has them.
+        Without names. `text` holds the digits, `written` the symbols too, as Unicode has them. A line that is only
+        known to be one is one reading without text.
     """
+    if line.named:
+        box, why = _box(line, range(len(line.places)), shape), "a CMC-7 line, not read: scan at 300 dpi or more"
+        return [FieldReading("", None, None, "", (), 0.0, State.ILLEGIBLE, True, why, (), box)]
     return [_reading(line, group, shape, review_below) for group in groups_of(line.marked_text)]
 
 
@@ -95,7 +101,7 @@ def _reading(line: ReadMicr, group: Group, shape: tuple[int, int], review_below:
     rows = line.posteriors
     best = rows.max(axis=1)
     order = np.argsort(-rows, axis=1)
-    names = SYMBOLS + " "
+    names = line.symbols + " "
     kept = [k for k in range(group.start, group.stop) if text[k].isdigit()]
     digits = tuple(
         DigitReading(
@@ -109,6 +115,8 @@ def _reading(line: ReadMicr, group: Group, shape: tuple[int, int], review_below:
     )
     confidence = float(np.prod(best[group.left : group.right]))
     reasons = []
+    if line.quality < _HARD_TO_READ:
+        reasons.append("the line's print is hard to read")
     if confidence < review_below:
         weakest = group.left + int(best[group.left : group.right].argmin())
         reasons.append(f"{text[weakest]} may be {_named(names[int(order[weakest, 1])])}")

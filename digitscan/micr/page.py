@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from digitscan.core.types import FieldReading, GrayImage, Layout, PageResult
+from digitscan.micr.bars import read_bar_lines
 from digitscan.micr.groups import readings_of
 from digitscan.micr.read import ReadMicr, read_micr_lines
 from digitscan.micr.standard import HEIGHT, PITCH
@@ -30,7 +31,9 @@ def magnetic_lines(image: GrayImage, layout: Layout) -> list[ReadMicr]:
     layout : Layout
         Images of one digit, and pages that are said to be tables, have none.
     """
-    return [] if layout in (Layout.DIGIT, Layout.TABLE) else read_micr_lines(image)
+    if layout in (Layout.DIGIT, Layout.TABLE):
+        return []
+    return read_micr_lines(image) or read_bar_lines(image)
 
 
 def with_lines(result: PageResult, lines: Sequence[ReadMicr], layout: Layout, review_below: float) -> PageResult:

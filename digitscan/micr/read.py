@@ -100,18 +100,29 @@ class ReadMicr:
     quality: float
     corners: NDArray[np.float64]
     open_ends: tuple[bool, bool] = (False, False)
+    symbols: str = SYMBOLS
+    """What the columns of `posteriors` stand for."""
+    named: bool = False
+    """Whether it is only known to be a line: its characters cannot be read."""
+
+    def holds(self, other: MicrLine) -> bool:
+        """Whether the places of another grid lie in this line."""
+        middle = other.to_page @ np.array([(other.last + other.first) / 2 * PITCH, HEIGHT / 2, 1.0])
+        x, y, _ = np.linalg.inv(self.line.to_page) @ middle
+        inside = self.places[0] - 2 <= x / PITCH <= self.places[-1] + 2
+        return bool(inside and -HEIGHT < y < 2 * HEIGHT)
 
     @property
     def doubtful(self) -> bool:
         """Whether another look at the line might read more of it."""
-        there = self.posteriors[:, :_NOTHING].max(axis=1) > 0.5
+        there = self.posteriors[:, :-1].max(axis=1) > 0.5
         unsure = there & (self.posteriors.max(axis=1) < _SURE)
         return bool(self.unread.any() or any(self.open_ends) or unsure.any())
 
     @property
     def text(self) -> str:
         """What stands there: `SYMBOLS`, and a space for each place without one."""
-        return "".join((SYMBOLS + " ")[int(k)] for k in self.posteriors.argmax(axis=1))
+        return "".join((self.symbols + " ")[int(k)] for k in self.posteriors.argmax(axis=1))
 
     @property
     def marked_text(self) -> str:
@@ -136,7 +147,7 @@ def read_micr_lines(image: GrayImage) -> list[ReadMicr]:
 def _lines_of(image: GrayImage, seeds: Sequence[Seed]) -> list[ReadMicr]:
     read: list[ReadMicr] = []
     for seed in seeds:
-        own = [k for k, line in enumerate(read) if _lies_in(seed, line)]
+        own = [k for k, line in enumerate(read) if line.holds(seed.line)]
         if any(not read[k].doubtful for k in own):
             continue
         found = [_read(cut_strip(image, line)) for line in _may_be_lines(image, seed)]
@@ -154,15 +165,6 @@ def _lines_of(image: GrayImage, seeds: Sequence[Seed]) -> list[ReadMicr]:
 def _characters(line: ReadMicr) -> float:
     """How much of a line was read."""
     return float(line.posteriors[:, :_NOTHING].max(axis=1).sum() * line.quality)
-
-
-def _lies_in(seed: Seed, line: ReadMicr) -> bool:
-    """Whether a chain is part of a line that was read."""
-    line_of = seed.line
-    middle = line_of.to_page @ np.array([(line_of.last + line_of.first) / 2 * PITCH, HEIGHT / 2, 1.0])
-    x, y, _ = np.linalg.inv(line.line.to_page) @ middle
-    inside = line.places[0] - 2 <= x / PITCH <= line.places[-1] + 2
-    return bool(inside and -HEIGHT < y < 2 * HEIGHT)
 
 
 def _may_be_lines(image: GrayImage, seed: Seed) -> list[MicrLine]:
@@ -248,9 +250,9 @@ class _Track:
         self.seen: MicrPlaces
 
     @property
-    def course(self) -> _Course:
+    def course(self) -> Course:
         """Where the line runs by what was read."""
-        return _Course(self.sure, self.off)
+        return Course(self.sure, self.off)
 
     def places(self, first: int, last: int) -> NDArray[np.int64]:
         """Those of some places that lie on the strip."""
@@ -279,7 +281,7 @@ class _Track:
         rim = np.abs(seen.shifts[:, 0]) > (reach - 0.4) / scale
         self.strayed = bool((sure & rim).any())
         sure &= ~rim
-        joined = _joined(sure, seen.likeness > 0, int(np.searchsorted(places, sum(self.ends) / 2)))
+        joined = joined_with(sure, seen.likeness > 0, int(np.searchsorted(places, sum(self.ends) / 2)))
         if self.bridging:  # a line that was lost on a wrong course would not meet its places again
             joined |= (np.abs(seen.shifts) < _MET).all(axis=1)
         self.dropped = bool((sure & ~joined).any())
@@ -291,7 +293,7 @@ class _Track:
         return True
 
 
-def _joined(sure: NDArray[np.bool_], dark: NDArray[np.bool_], middle: int) -> NDArray[np.bool_]:
+def joined_with(sure: NDArray[np.bool_], dark: NDArray[np.bool_], middle: int) -> NDArray[np.bool_]:
     """Places up to where two in a row hold something else than a sure character: there the course has been left."""
     joined = np.zeros(len(sure), bool)
     start = int(np.abs(np.flatnonzero(sure) - middle).argmin()) if sure.any() else 0
@@ -328,7 +330,7 @@ def _result(strip: Strip, track: _Track, places: NDArray[np.int64]) -> ReadMicr 
     ends = bool(unread[: inside.start].any() or there[0]), bool(unread[inside.stop :].any() or there[-1])
     line = track.line
     ways = [strip.to_page @ line.to_page @ way for way in track.course.ways(places)]
-    corners = np.stack([_corners(way, p) for way, p in zip(ways, places.tolist(), strict=True)])
+    corners = np.stack([corners_of(way, p) for way, p in zip(ways, places.tolist(), strict=True)])
     straight = _set_right(line, track.sure, track.off)
     straight = MicrLine(strip.to_page @ straight.to_page, int(places[inside][0]), int(places[inside][-1]))
     quality = float(seen.likeness[there].mean())
@@ -342,13 +344,14 @@ def _apart(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(there & ~near, np.bool_)
 
 
-def _corners(to_page: Transform, place: int) -> NDArray[np.float64]:
+def corners_of(to_page: Transform, place: int) -> NDArray[np.float64]:
+    """Where a place's character stands: (4, 2), upper left, upper right, lower right, lower left."""
     right = place * PITCH
     box = [(right - WIDTH, HEIGHT), (right, HEIGHT), (right, 0.0), (right - WIDTH, 0.0)]
     return np.asarray([(to_page @ np.array([x, y, 1.0]))[:2] for x, y in box], np.float64)
 
 
-class _Course:
+class Course:
     """Where the places of a line lie: on flat paper seen from any side they follow ``(a p + b) / (1 + c p)``.
 
     Parameters
