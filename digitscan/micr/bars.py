@@ -43,12 +43,12 @@ _SHARPNESS = (0.07 * MM, 0.11 * MM)
 _STRETCH = (0.92, 0.96, 1.0, 1.04, 1.08)
 _SHEARS = np.linspace(-0.3, 0.3, 11)
 """How far bars may lean against their line, as a slope."""
-_BARS = 6, 8
+_BARS = 5.5, 8
 """Bars that half of a chain's marks must have, at least and at most: letters have one to four strokes."""
-_STROKES = 5.0, 9.0
+_STROKES = 4.6, 7.6
 """Strokes for each mark in a third of a chain's height, at least and at most."""
 _ROWS = 8
-_DEPTH = 0.3
+_DEPTH = 0.15
 """How deep the valleys between bars are, as a share of the highest."""
 _DRIFT = 3.0
 """Modules by which a line may rise or fall from where its first marks suggest."""
@@ -269,14 +269,15 @@ def _has_bars(image: GrayImage, line: MicrLine) -> bool:
     step = TALL / (3 * _ROWS)
     to_line = np.array([[1 / _PX, 0.0, (line.first - 1) * PITCH], [0.0, -step, (HEIGHT + TALL) / 2], [0.0, 0.0, 1.0]])
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    most = 0
+    marks = last - line.first + 1
     for shear in _SHEARS[::2]:
         lean = np.array([[1.0, shear, -shear * HEIGHT / 2], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         warp = between_centres(np.diag([1 / shrink, 1 / shrink, 1.0]) @ line.to_page @ lean @ to_line)
         view = cv2.warpAffine(source, warp, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
         thirds = (255 - np.asarray(view, np.uint8)).reshape(3, _ROWS, -1).max(axis=1).astype(np.float64)
-        most = max(most, *(_count_bars(third - third.min()) for third in thirds))
-    return bool(_STROKES[0] <= most / (last - line.first + 1) <= _STROKES[1])
+        if any(_STROKES[0] <= _count_bars(third - third.min()) / marks <= _STROKES[1] for third in thirds):
+            return True
+    return False
 
 
 def _count_bars(values: Real) -> int:
