@@ -61,7 +61,7 @@ class SearchParameters:
     """The longest chains of a page whose marks are asked whether they are regular."""
     most_seeds: int = 12
     """The longest regular chains of a page that are looked at."""
-    most_bar_seeds: int = 8
+    most_bar_seeds: int = 5
     """The same where bars are looked for."""
 
 
