@@ -15,12 +15,12 @@ from PIL import Image
 
 from digitscan.chequebook import draw_cheque
 from digitscan.cheques import find_cheques
+from digitscan.core.atomic import write_whole
 from digitscan.core.config import Config
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import GrayImage, RasterPage
 from digitscan.cutting import FormPage
-from digitscan.export.atomic import write_whole
 from digitscan.filling import FormSet
 from digitscan.forms.draft import DraftZone, draft_toml, draft_zones
 from digitscan.forms.render import ZONE_COLORS, draw_form, draw_zones

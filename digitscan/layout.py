@@ -5,12 +5,12 @@ BinaryPage and Rules ─ find_lattices ─> StringLattices in reading order
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import BinaryPage, Box, Layout
 from digitscan.imaging.rules import Rules, rule_length
 from digitscan.segmentation.brackets import find_brackets
@@ -31,12 +31,6 @@ from digitscan.segmentation.strings import (
 
 MAX_CHARACTERS = 15_000
 """Marks of character size read on one page, the largest first: three times a page of dense print."""
-Observer = Callable[[str, object], None]
-"""Called with a stage's name and what it made, for `digitscan segment --debug`."""
-
-
-def unobserved(stage: str, product: object) -> None:
-    """Look at nothing."""
 
 
 def _box_rows(rules: Rules) -> list[Box]:

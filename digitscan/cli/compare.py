@@ -46,9 +46,9 @@ def compare(
         from rich.table import Table
 
         from digitscan.assessment import compare as measure
+        from digitscan.core.atomic import write_whole
         from digitscan.core.errors import UsageError
         from digitscan.evaluation.compare import ModelRow, to_csv, to_markdown
-        from digitscan.export.atomic import write_whole
         from digitscan.recognition.registry import CARD_FILE, find_models
         from digitscan.training.classical import SUMMARIES
         from digitscan.training.fit import train

@@ -33,7 +33,7 @@ def export(
         import cv2
 
         from digitscan.batch.journal import JobFile
-        from digitscan.export.atomic import write_whole
+        from digitscan.core.atomic import write_whole
         from digitscan.review import labelled_crops
 
         JobFile(job).close()

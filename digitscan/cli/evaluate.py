@@ -36,9 +36,9 @@ def evaluate(
         from rich.table import Table
 
         from digitscan.assessment import evaluate as assess
+        from digitscan.core.atomic import write_whole
         from digitscan.core.errors import UsageError
         from digitscan.evaluation.report import to_html, to_json
-        from digitscan.export.atomic import write_whole
 
         for path in out or ():
             if path.suffix.lower() not in (".html", ".json"):

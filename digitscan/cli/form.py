@@ -82,9 +82,9 @@ def check(
       digitscan form check survey.toml scan.png -o zones.png
     """
     with teaching_errors():
+        from digitscan.core.atomic import write_whole
         from digitscan.core.template import load_template
         from digitscan.drafting import zone_pictures
-        from digitscan.export.atomic import write_whole
 
         form = load_template(template)
         console = errors_console()
@@ -110,9 +110,9 @@ def print_form(
       digitscan form print survey.toml -o survey.pdf
     """
     with teaching_errors():
+        from digitscan.core.atomic import write_whole
         from digitscan.core.template import load_template
         from digitscan.drafting import printed_form
-        from digitscan.export.atomic import write_whole
 
         write_whole(out, printed_form(load_template(template), out.suffix.lower(), dpi))
         errors_console().print(f"[dim]wrote[/] {out}")
@@ -159,7 +159,7 @@ def stress(
 def _save(folder: Path, page: Any) -> None:
     import cv2
 
-    from digitscan.export.atomic import write_whole
+    from digitscan.core.atomic import write_whole
 
     write_whole(folder / f"{page.ref.path}.png", cv2.imencode(".png", page.image)[1].tobytes())
 

@@ -380,6 +380,6 @@ def form_columns(template: Any) -> Any:
 
 def _check_folder(folder: Path) -> None:
     """Make the folder for pictures, and try to write in it."""
-    from digitscan.export.atomic import AtomicFile
+    from digitscan.core.atomic import AtomicFile
 
     AtomicFile(folder / ".digitscan-check").abort()

@@ -121,7 +121,7 @@ def _write_pictures(folder: Path, stages: list[tuple[str, object, float]], cv2: 
     import numpy as np
 
     from digitscan.cli.stages import picture_of
-    from digitscan.export.atomic import write_whole
+    from digitscan.core.atomic import write_whole
 
     last: Any = None
     for number, (stage, product, _) in enumerate(stages, 1):

@@ -13,9 +13,9 @@ from typing import Self
 
 import msgspec
 
+from digitscan.core.atomic import AtomicFile
 from digitscan.core.errors import UsageError
 from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageOutcome, PageResult, RunInfo
-from digitscan.export.atomic import AtomicFile
 from digitscan.export.records import clean, page_record, run_record
 from digitscan.export.wide import LEADING, FilledForm, FormColumns, Gatherer, form_row, header
 
