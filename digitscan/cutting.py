@@ -22,7 +22,7 @@ from digitscan.preparing import LineInk, PreparedString, lattice_edges, parts_of
 from digitscan.recognition.lines import line_region
 from digitscan.segmentation.components import Components, cut_out, label
 from digitscan.segmentation.cuts import build_lattices, paste_inks
-from digitscan.segmentation.strings import one_string
+from digitscan.segmentation.marks import one_string
 from digitscan.segmentation.struck import covers, find_struck
 
 _TOLERANCE_PX = 2

@@ -32,10 +32,10 @@ from digitscan.forms.context import neighbour, plausible
 from digitscan.forms.decode import ScoredLattice, shares
 from digitscan.forms.readings import ReadString, WholeLine, read_behind_stroke, read_string
 from digitscan.forms.totals import check_totals
+from digitscan.layout.grid import aligned_cells
+from digitscan.layout.strings import reading_order
 from digitscan.preparing import PreparedPage, PreparedString
 from digitscan.recognition.lines import Line
-from digitscan.segmentation.grid import aligned_cells
-from digitscan.segmentation.strings import reading_order
 
 _BEYOND_DOUBT = 0.995
 """A string whose digits and whose parting are all this sure needs no second reader."""

@@ -30,7 +30,7 @@ from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_i
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn
 from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
-from digitscan.layout import find_lattices
+from digitscan.layout.find import find_lattices
 from digitscan.recognition.lines import LINE_HEIGHT, MAX_LINE_WIDTH, Line, line_region, normalize_line
 from digitscan.recognition.normalize import normalize_all
 from digitscan.segmentation.cuts import StringLattice, string_slant

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import digitscan
-from digitscan import layout, orientation
+from digitscan import orientation
 from digitscan.batch import local
 from digitscan.batch import reading as one_page
 from digitscan.batch.local import read_pages
@@ -37,6 +37,7 @@ from digitscan.core.types import (
     State,
 )
 from digitscan.finishing import finish_page
+from digitscan.layout import find as layout
 from digitscan.orientation import Reading, best_turn, in_doubt, text_lines, uprightness
 from digitscan.preparing import PreparedPage, find_ink, prepare_page
 from digitscan.recognition.lines import Line

@@ -15,7 +15,7 @@ from digitscan.core.types import STRUCK_OUT, Box, Layout, PageRef, RasterPage
 from digitscan.preparing import find_ink
 from digitscan.recognition.lines import Line, line_region, normalize_line
 from digitscan.segmentation.components import label
-from digitscan.segmentation.strings import one_string
+from digitscan.segmentation.marks import one_string
 from digitscan.training.drawing import (
     GlyphBank,
     SheetStyle,

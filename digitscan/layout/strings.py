@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from digitscan.core.geometry import union
 from digitscan.core.types import Box
 from digitscan.segmentation.components import Components
+from digitscan.segmentation.marks import StringMarks, string_of, typical_height
 
 _LANE_GAP = 0.42
 """Space between two digits, in heights, from which a lane may part them."""
@@ -30,28 +31,6 @@ class Barriers:
 
     posts: tuple[Box, ...] = ()
     lanes: tuple[Box, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StringMarks:
-    """One string before its digits are known.
-
-    Attributes
-    ----------
-    characters : list of int
-        0-based components of character size, left to right.
-    marks : list of int
-        Smaller components beside them: points, commas, dashes, broken bits.
-    height : float
-        Typical height of the characters, in pixels.
-    box : Box
-        Around the characters.
-    """
-
-    characters: list[int]
-    marks: list[int]
-    height: float
-    box: Box
 
 
 def character_like(found: Components, page_shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -78,15 +57,6 @@ def character_like(found: Components, page_shape: tuple[int, int]) -> NDArray[np
     keep &= ~((fill > 0.85) & (w > 0.5 * h))
     # Dots spread thinly are the remains of a screen or of noise.
     return np.asarray(keep & (fill > 0.04))
-
-
-def typical_height(heights: NDArray[np.float64]) -> float:
-    """Height that most characters of a string share, in pixels: small ones count less."""
-    if not len(heights):
-        return 0.0
-    ordered = np.sort(heights)
-    weight = np.cumsum(ordered)
-    return float(ordered[int(np.searchsorted(weight, weight[-1] * 0.5))])
 
 
 def natural_gap(found: Components, keep: NDArray[np.bool_], widest: float = 0.75) -> float:
@@ -228,7 +198,7 @@ def find_strings(
         groups.setdefault(root(k), []).append(k)
     strings = []
     for members in groups.values():
-        strings.append(_string([int(ids[k]) for k in members], found))
+        strings.append(string_of([int(ids[k]) for k in members], found))
     return _attach_marks(_absorb(strings), found, keep)
 
 
@@ -256,13 +226,6 @@ def _absorb(strings: list[StringMarks]) -> list[StringMarks]:
         else:
             kept.append(string)
     return kept
-
-
-def _string(characters: list[int], found: Components, marks: Sequence[int] = ()) -> StringMarks:
-    boxes = found.boxes[characters]
-    low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    box = Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
-    return StringMarks(list(characters), list(marks), typical_height(boxes[:, 3].astype(np.float64)), box)
 
 
 def _attach_marks(strings: list[StringMarks], found: Components, keep: NDArray[np.bool_]) -> list[StringMarks]:
@@ -295,38 +258,6 @@ def merge_strings(parts: Sequence[StringMarks]) -> StringMarks:
         typical_height(heights),
         union(part.box for part in parts),
     )
-
-
-def one_string(found: Components, page_shape: tuple[int, int]) -> StringMarks | None:
-    """Take the whole image as ONE string; None when it holds nothing of character size.
-
-    Parameters
-    ----------
-    found : Components
-    page_shape : (int, int)
-        Height and width of the image.
-    """
-    height, width = page_shape
-    w, h = found.boxes[:, 2], found.boxes[:, 3]
-    y, x = found.boxes[:, 1], found.boxes[:, 0]
-    keep = (h >= max(4, 0.16 * height)) & (found.areas >= 10) & ~((w > 0.5 * width) & (h < 0.25 * height))
-    if not keep.any():
-        keep = found.areas >= max(4, 0.3 * found.areas.max(initial=0))
-        if not keep.any():
-            return None
-    size = typical_height(h[keep].astype(np.float64))
-    # What the crop cut off at its edge, much smaller than the digits, belongs to the line above or below.
-    at_edge = (y <= 1) | (y + h >= height - 1)
-    keep &= ~(at_edge & (h < 0.45 * size))
-    at_side = (x <= 1) | (x + w >= width - 1)
-    keep &= ~(at_side & (w < 0.12 * size) & (h < 0.8 * size))
-    characters = keep & (h >= 0.38 * size)
-    if not characters.any():
-        return None
-    small = ~characters & (found.areas >= 4) & ~at_edge
-    ids = np.flatnonzero(characters)
-    ids = ids[np.argsort(x[ids], kind="stable")]
-    return _string([int(i) for i in ids], found, [int(i) for i in np.flatnonzero(small)])
 
 
 def reading_order(boxes: Sequence[Box]) -> list[int]:

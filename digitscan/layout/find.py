@@ -13,21 +13,13 @@ from numpy.typing import NDArray
 from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import BinaryPage, Box, Layout
 from digitscan.imaging.rules import Rules, rule_length
-from digitscan.segmentation.brackets import find_brackets
+from digitscan.layout.brackets import find_brackets
+from digitscan.layout.grid import corridors
+from digitscan.layout.ruled import RuledTable
+from digitscan.layout.strings import Barriers, character_like, find_strings, merge_strings, natural_gap, reading_order
 from digitscan.segmentation.components import Components, label
 from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
-from digitscan.segmentation.grid import corridors
-from digitscan.segmentation.ruled import RuledTable
-from digitscan.segmentation.strings import (
-    Barriers,
-    StringMarks,
-    character_like,
-    find_strings,
-    merge_strings,
-    natural_gap,
-    one_string,
-    reading_order,
-)
+from digitscan.segmentation.marks import StringMarks, one_string
 
 MAX_CHARACTERS = 15_000
 """Marks of character size read on one page, the largest first: three times a page of dense print."""
