@@ -27,8 +27,8 @@ from digitscan.core.micr import (
 from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import Box, GrayImage, Posteriors, State, Transform
 from digitscan.cutting import Cutter, FormPage, PrintedText, Slot
+from digitscan.decoding.lattice import Edge
 from digitscan.forms.constraints import constraint_of
-from digitscan.forms.decode import Edge
 from digitscan.forms.render import cells_of
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink

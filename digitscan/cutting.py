@@ -12,8 +12,8 @@ import numpy as np
 from digitscan.core.geometry import union
 from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import Box, GrayImage, Ink, Mask, Posteriors, State, Transform
+from digitscan.decoding.lattice import Edge
 from digitscan.forms.constraints import Constraint
-from digitscan.forms.decode import Edge
 from digitscan.forms.render import Cell
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.register import Blank

@@ -17,7 +17,6 @@ from digitscan.cheques import Cheques, cheque_form, find_cheques
 from digitscan.core.config import Config
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.geometry import map_box
-from digitscan.core.rules import parse_rule
 from digitscan.core.template import MM_PER_INCH, Template, Zone, copy_name, load_template
 from digitscan.core.types import (
     Alternative,
@@ -35,12 +34,14 @@ from digitscan.core.types import (
     Transform,
 )
 from digitscan.cutting import Cutter, FormPage, Slot, whole_box
+from digitscan.decoding.automata import allows
+from digitscan.decoding.joint import Choice, Guess, weigh
+from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rules import parse_rule
 from digitscan.finishing import worth_reading_whole
-from digitscan.forms.constraints import allows, constraint_of
+from digitscan.forms.constraints import constraint_of
 from digitscan.forms.draft import draft_zones
-from digitscan.forms.fields import FieldText, Guess, no_digits, read_field, reason_of, value_of
-from digitscan.forms.joint import Choice, weigh
-from digitscan.forms.readings import WholeLine
+from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of, value_of
 from digitscan.forms.render import cells_of, draw_form
 from digitscan.imaging.geometry import is_light_on_dark
 from digitscan.imaging.register import best_fit, describe_blank

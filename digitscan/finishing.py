@@ -27,10 +27,12 @@ from digitscan.core.types import (
     Quality,
     State,
 )
+from digitscan.decoding.lattice import ScoredLattice, shares
+from digitscan.decoding.readings import ReadString
+from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.strings import read_behind_stroke, read_string
 from digitscan.forms.columns import doubt_lengths, in_columns, weigh_lengths, with_overlooked, without_stray_rows
 from digitscan.forms.context import neighbour, plausible
-from digitscan.forms.decode import ScoredLattice, shares
-from digitscan.forms.readings import ReadString, WholeLine, read_behind_stroke, read_string
 from digitscan.forms.totals import check_totals
 from digitscan.layout.grid import aligned_cells
 from digitscan.layout.strings import reading_order

@@ -25,7 +25,7 @@ from digitscan.core.types import (
     RasterPage,
     Transform,
 )
-from digitscan.forms.decode import Edge
+from digitscan.decoding.lattice import Edge
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from digitscan.core.types import Alternative, Box, FieldReading, State
+from digitscan.decoding.readings import ReadDigit, ReadString
 from digitscan.forms.columns import (
     Placed,
     doubt_lengths,
@@ -16,7 +17,6 @@ from digitscan.forms.columns import (
     with_overlooked,
     without_stray_rows,
 )
-from digitscan.forms.readings import ReadDigit, ReadString
 
 
 def number(text: str, x: int, row: int, *, y: int = 0, height: int = 30) -> ReadString:

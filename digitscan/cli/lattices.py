@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Posteriors
-from digitscan.forms.decode import REJECT_COST_NUMBER, REJECT_COST_PAGE, Path, ScoredLattice, shares
+from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Path, ScoredLattice, shares
 from digitscan.preparing import lattice_edges
 from digitscan.segmentation.cuts import StringLattice
 

@@ -32,8 +32,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from digitscan.core.errors import UsageError
-from digitscan.core.patterns import parse_pattern
-from digitscan.core.rules import Operand, Rule, parse_rule
+from digitscan.decoding.patterns import parse_pattern
+from digitscan.decoding.rules import Operand, Rule, parse_rule
 
 FieldKind = Literal["boxes", "comb", "free", "mark", "printed", "micr"]
 MicrPart = Literal["line", "transit", "account", "serial", "amount"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from digitscan.core.geometry import union
 from digitscan.core.types import Alternative, Box, FieldReading, State
-from digitscan.forms.readings import ReadDigit, ReadString
+from digitscan.decoding.readings import ReadDigit, ReadString
 from digitscan.forms.totals import counts_up
 
 Cell = tuple[int, int]

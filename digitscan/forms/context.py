@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
-from digitscan.forms.decode import Edge
-from digitscan.forms.readings import ReadString
+from digitscan.decoding.lattice import Edge
+from digitscan.decoding.readings import ReadString
 
 _SURE = 0.8
 _BESIDE = 1.3

@@ -13,10 +13,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
-from digitscan.core.rules import Operand
 from digitscan.core.types import Alternative, FieldReading, State
-from digitscan.forms.fields import Guess
-from digitscan.forms.joint import Choice, weigh
+from digitscan.decoding.joint import Choice, Guess, weigh
+from digitscan.decoding.rules import Operand
 
 _FEWEST_LINES = 4
 """Lines that can be checked, from which a total is believed."""

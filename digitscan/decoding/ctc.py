@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import SIGNS, STRUCK_OUT
-from digitscan.forms.constraints import Automaton
+from digitscan.decoding.automata import Automaton
 
 Real = NDArray[np.float64]
 

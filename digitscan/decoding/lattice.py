@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
-from digitscan.forms.constraints import Automaton
+from digitscan.decoding.automata import Automaton
 
 REJECT_COST_PAGE = 1.9
 """Log-odds against calling a piece of digit size no digit, on a page where letters are common."""

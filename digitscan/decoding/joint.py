@@ -15,9 +15,10 @@ from typing import Protocol
 
 import numpy as np
 
-from digitscan.core.rules import Operand
-from digitscan.forms.fields import BREAKS, Guess
+from digitscan.decoding.rules import Operand
 
+BREAKS = 0.01
+"""How often a text on paper breaks its field's rules: slips of the pen, copied wrong."""
 _MOST_GUESSES = 8000
 """Guesses in all combinations that are weighed for one rule, the likeliest ones: many of few fields, few of many."""
 _ALL_BUT = 1e-5
@@ -26,8 +27,17 @@ _BY_CHANCE = 0.02
 """How often a rule that equates holds for texts at random; one that compares holds half the time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A text that a field may hold, and its probability; `breaks` names the rules that it breaks."""
+
+    text: str
+    probability: float
+    breaks: tuple[str, ...] = ()
+
+
 class Rule(Protocol):
-    """What `weigh` asks: `digitscan.core.rules.Rule`, or the total of a table."""
+    """What `weigh` asks: `digitscan.decoding.rules.Rule`, or the total of a table."""
 
     @property
     def names(self) -> tuple[str, ...]:
