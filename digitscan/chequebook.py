@@ -9,7 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.micr import (
+from digitscan.core.template import MM_PER_INCH, Template
+from digitscan.core.types import GrayImage
+from digitscan.cutting import FormPage
+from digitscan.forms.render import Cell
+from digitscan.micr.match import MARGIN, draw_glyph
+from digitscan.micr.standard import (
     BASE_INCH,
     HEIGHT,
     MODULE_INCH,
@@ -19,11 +24,6 @@ from digitscan.core.micr import (
     WIDTH,
     inches_from_right,
 )
-from digitscan.core.template import MM_PER_INCH, Template
-from digitscan.core.types import GrayImage
-from digitscan.cutting import FormPage
-from digitscan.forms.render import Cell
-from digitscan.recognition.micr import MARGIN, draw_glyph
 
 _PAPER = 0.95
 _PRINT = 75

@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from digitscan.core.micr import (
+from digitscan.core.template import MM_PER_INCH, Template
+from digitscan.core.types import Box, GrayImage, Posteriors, State, Transform
+from digitscan.cutting import Cutter, FormPage, PrintedText, Slot
+from digitscan.decoding.lattice import Edge
+from digitscan.forms.constraints import constraint_of
+from digitscan.forms.render import cells_of
+from digitscan.imaging.binarize import binarize, soft_ink
+from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
+from digitscan.imaging.geometry import flatten_photo, quarter_turn
+from digitscan.micr.read import ReadMicr, read_micr_lines
+from digitscan.micr.standard import (
     BASE_INCH,
     DASH,
     HEIGHT,
@@ -24,16 +34,6 @@ from digitscan.core.micr import (
     inches_from_right,
     parts_of_line,
 )
-from digitscan.core.template import MM_PER_INCH, Template
-from digitscan.core.types import Box, GrayImage, Posteriors, State, Transform
-from digitscan.cutting import Cutter, FormPage, PrintedText, Slot
-from digitscan.decoding.lattice import Edge
-from digitscan.forms.constraints import constraint_of
-from digitscan.forms.render import cells_of
-from digitscan.imaging.binarize import binarize, soft_ink
-from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
-from digitscan.imaging.geometry import flatten_photo, quarter_turn
-from digitscan.micr import ReadMicr, read_micr_lines
 
 DPI = 200.0
 """Resolution at which cheques are read."""

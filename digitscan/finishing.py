@@ -31,13 +31,14 @@ from digitscan.decoding.lattice import ScoredLattice, shares
 from digitscan.decoding.readings import ReadString
 from digitscan.decoding.rivals import WholeLine
 from digitscan.decoding.strings import read_behind_stroke, read_string
-from digitscan.forms.columns import doubt_lengths, in_columns, weigh_lengths, with_overlooked, without_stray_rows
 from digitscan.forms.context import neighbour, plausible
-from digitscan.forms.totals import check_totals
 from digitscan.layout.grid import aligned_cells
 from digitscan.layout.strings import reading_order
 from digitscan.preparing import PreparedPage, PreparedString
 from digitscan.recognition.lines import Line
+from digitscan.tables.checks import doubt_lengths, weigh_lengths, with_overlooked
+from digitscan.tables.columns import in_columns, without_stray_rows
+from digitscan.tables.totals import check_totals
 
 _BEYOND_DOUBT = 0.995
 """A string whose digits and whose parting are all this sure needs no second reader."""

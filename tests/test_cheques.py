@@ -19,13 +19,13 @@ from digitscan.chequebook import draw_cheque, line_of, print_line
 from digitscan.cheques import cheque_form, find_cheques
 from digitscan.cli.app import app
 from digitscan.core.errors import UsageError
-from digitscan.core.micr import AMOUNT, DASH, GLYPHS, MODULE_INCH, ON_US, SYMBOLS, TRANSIT, parts_of_line
 from digitscan.core.template import load_template
 from digitscan.core.types import PageFailure, PageRef, PageResult, RasterPage, State
 from digitscan.cutting import FormPage
 from digitscan.imaging.binarize import binarize, soft_ink
-from digitscan.micr import read_micr_lines
-from digitscan.recognition.micr import draw_glyph
+from digitscan.micr.match import draw_glyph
+from digitscan.micr.read import read_micr_lines
+from digitscan.micr.standard import AMOUNT, DASH, GLYPHS, MODULE_INCH, ON_US, SYMBOLS, TRANSIT, parts_of_line
 from digitscan.stress import damaged, drawn_hands, fill, random_values
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -33,8 +33,8 @@ from digitscan.decoding.rules import parse_rule
 from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import constraint_of
 from digitscan.forms.fields import read_field, reason_of, value_of
-from digitscan.forms.totals import check_totals, find_totals
 from digitscan.stress import random_text
+from digitscan.tables.totals import check_totals, find_totals
 from tests.small_form import SMALL, write_template
 
 # ---------------------------------------------------------------------------------------------- templates

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.micr import PITCH, SYMBOLS, WIDTH
 from digitscan.core.types import Ink, Mask, Transform
-from digitscan.recognition.micr import SCALE, ink_window, read_places, window_origin
+from digitscan.micr.find import MicrLine, find_micr_lines
+from digitscan.micr.match import SCALE, ink_window, read_places, window_origin
+from digitscan.micr.standard import PITCH, SYMBOLS, WIDTH
 from digitscan.segmentation.components import label
-from digitscan.segmentation.micr import MicrLine, find_micr_lines
 
 _MOST_PLACES = 70
 _SURE = 0.9

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.micr import GLYPHS, HEIGHT, SYMBOLS, WIDTH
 from digitscan.core.types import Ink
+from digitscan.micr.standard import GLYPHS, HEIGHT, SYMBOLS, WIDTH
 
 SCALE = 4
 """Pixels a module has when it is looked at."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.micr import HEIGHT, PITCH
 from digitscan.core.types import Transform
+from digitscan.micr.standard import HEIGHT, PITCH
 from digitscan.segmentation.components import Components
 
 Real = NDArray[np.float64]
