@@ -24,7 +24,8 @@ from digitscan import Reader
 from digitscan.core.types import PageRef, Posteriors, RasterPage
 from digitscan.decoding.lattice import COSTS, REJECT_COST_NUMBER, Costs, ScoredLattice
 from digitscan.ingest.pages import load_page
-from digitscan.preparing import PreparedString, prepare_page
+from digitscan.pipeline.prepare import prepare_page
+from digitscan.regions.prepared import PreparedString
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSEEN_SEED = 99_000_019

@@ -25,7 +25,7 @@ from digitscan import Reader
 from digitscan.core.types import PageRef
 from digitscan.finishing import answers_by_string, finish_page, views_of, worth_reading_whole
 from digitscan.ingest.pages import load_page
-from digitscan.preparing import prepare_page
+from digitscan.pipeline.prepare import prepare_page
 
 
 def form_page(seed: int) -> np.ndarray:

@@ -18,8 +18,8 @@ from digitscan.forms.render import Cell
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.register import Blank
 from digitscan.imaging.rules import find_rules, line_mask, remove_rules
-from digitscan.preparing import LineInk, PreparedString, lattice_edges, parts_of
 from digitscan.recognition.lines import line_region
+from digitscan.regions.prepared import LineInk, PreparedString, lattice_edges, parts_of
 from digitscan.segmentation.components import Components, cut_out, label
 from digitscan.segmentation.cuts import build_lattices, paste_inks
 from digitscan.segmentation.marks import one_string

@@ -25,7 +25,7 @@ from digitscan.core.types import (
     RasterPage,
 )
 from digitscan.imaging.binarize import binarize, digit_window, soft_ink
-from digitscan.preparing import prepare_page
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.reader import Reader
 
 LONGEST_SIDE = 2000

@@ -47,8 +47,8 @@ from digitscan.imaging.geometry import is_light_on_dark
 from digitscan.imaging.register import best_fit, describe_blank
 from digitscan.imaging.rules import print_mask
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.preparing import PreparedPage
 from digitscan.recognition.normalize import normalize_all
+from digitscan.regions.prepared import PreparedPage
 
 _DPI = (150.0, 300.0)
 """Working resolution of a blank, at the least and at the most."""

@@ -34,8 +34,8 @@ from digitscan.decoding.strings import read_behind_stroke, read_string
 from digitscan.forms.context import neighbour, plausible
 from digitscan.layout.grid import aligned_cells
 from digitscan.layout.strings import reading_order
-from digitscan.preparing import PreparedPage, PreparedString
 from digitscan.recognition.lines import Line
+from digitscan.regions.prepared import PreparedPage, PreparedString
 from digitscan.tables.checks import doubt_lengths, weigh_lengths, with_overlooked
 from digitscan.tables.columns import in_columns, without_stray_rows
 from digitscan.tables.totals import check_totals

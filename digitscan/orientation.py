@@ -10,7 +10,8 @@ import numpy as np
 from digitscan.core.config import Config
 from digitscan.core.types import Crops, Layout, PageResult, Posteriors, RasterPage
 from digitscan.finishing import finish_page
-from digitscan.preparing import PreparedPage, prepare_page
+from digitscan.pipeline.prepare import prepare_page
+from digitscan.regions.prepared import PreparedPage
 
 _MANY_UPRIGHT = 20.0
 """Evidence of `uprightness` from which a page as found is kept against what its lines of text say."""

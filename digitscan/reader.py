@@ -213,7 +213,7 @@ class Reader:
         """Posteriors of images that are ONE digit each, page by page."""
         from digitscan.finishing import failure
         from digitscan.ingest.pages import list_pages, load_page
-        from digitscan.preparing import prepare_page
+        from digitscan.pipeline.prepare import prepare_page
 
         config = self.config.model_copy(update={"layout": Layout.DIGIT})
         for source in find_sources([fspath(source) for source in sources]):

@@ -37,11 +37,13 @@ from digitscan.core.types import (
     State,
 )
 from digitscan.finishing import finish_page
+from digitscan.imaging.ink import find_ink
 from digitscan.layout import find as layout
 from digitscan.orientation import Reading, best_turn, in_doubt, text_lines, uprightness
-from digitscan.preparing import PreparedPage, find_ink, prepare_page
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.recognition.lines import Line
 from digitscan.recognition.runtime import Classifier
+from digitscan.regions.prepared import PreparedPage
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
 
 

@@ -10,8 +10,8 @@ from digitscan.core.types import Crops, GrayImage, PageOutcome, PageRef, Posteri
 
 if TYPE_CHECKING:  # a run whose pages other processes read loads nothing of this
     from digitscan.filling import FilledPage
-    from digitscan.preparing import PreparedPage
     from digitscan.recognition.lines import Line
+    from digitscan.regions.prepared import PreparedPage
 
 
 class Classify(Protocol):

@@ -14,8 +14,9 @@ from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, 
 from digitscan.finishing import answers_by_string, check_table, failure, finish_page, views_of, worth_reading_whole
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.orientation import Reading, best_turn, in_doubt
-from digitscan.preparing import PreparedPage, prepare_page
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.recognition.lines import Line
+from digitscan.regions.prepared import PreparedPage
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.filling import FilledPage, FormSet

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Posteriors
 from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Path, ScoredLattice, shares
-from digitscan.preparing import lattice_edges
+from digitscan.regions.prepared import lattice_edges
 from digitscan.segmentation.cuts import StringLattice
 
 Picture = NDArray[np.uint8]

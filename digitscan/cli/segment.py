@@ -42,7 +42,7 @@ def segment(
 
         from digitscan.core.config import load_config
         from digitscan.ingest.pages import list_pages, load_page
-        from digitscan.preparing import prepare_page
+        from digitscan.pipeline.prepare import prepare_page
 
         config = load_config(None, settings(layout=layout, ingest__pages=pages))
         refs = list(list_pages(source, config.ingest))

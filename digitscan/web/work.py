@@ -27,7 +27,7 @@ from digitscan.drawn import DrawnNumber, read_drawing
 from digitscan.export.annotate import draw
 from digitscan.export.records import page_record
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.preparing import prepare_page
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.reader import Reader
 from digitscan.recognition.registry import ModelCard, find_models
 from digitscan.recognition.runtime import Classifier
