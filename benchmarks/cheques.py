@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from digitscan import Reader
-from digitscan.batch.reading import read_raster
 from digitscan.chequebook import lay_askew
-from digitscan.core.template import copy_name
 from digitscan.core.types import GrayImage, PageOutcome, PageRef, PageResult, RasterPage, State
-from digitscan.cutting import FormPage
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.template import copy_name
+from digitscan.pipeline.read import read_raster
 from digitscan.stress import DAMAGES, Pen, Rng, damaged, fill, random_values
 
 LINE = ("routing", "account", "serial")

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import GrayImage
-from digitscan.cutting import FormPage
-from digitscan.forms.render import Cell
+from digitscan.forms.cells import Cell
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.template import MM_PER_INCH, Template
 from digitscan.micr.match import MARGIN, draw_glyph
 from digitscan.micr.standard import (
     BASE_INCH,

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digitscan.chequebook import draw_cheque
-from digitscan.cheques import find_cheques
 from digitscan.core.atomic import write_whole
 from digitscan.core.config import Config
 from digitscan.core.errors import IngestError, UsageError
-from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import GrayImage, RasterPage
-from digitscan.cutting import FormPage
-from digitscan.filling import FormSet
-from digitscan.forms.draft import DraftZone, draft_toml, draft_zones
+from digitscan.forms.cheques import find_cheques
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.formset import FormSet
+from digitscan.forms.registration import best_fit, describe_blank
 from digitscan.forms.render import ZONE_COLORS, draw_form, draw_zones
+from digitscan.forms.template import MM_PER_INCH, Template
+from digitscan.forms.zones import DraftZone, draft_toml, draft_zones
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
-from digitscan.imaging.register import best_fit, describe_blank
 from digitscan.imaging.rules import print_mask
 from digitscan.ingest.pages import list_pages, load_page
 

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.batch.reading import read_raster
 from digitscan.core.config import Config
 from digitscan.core.types import (
     Box,
@@ -26,6 +25,7 @@ from digitscan.core.types import (
 )
 from digitscan.imaging.binarize import binarize, digit_window, soft_ink
 from digitscan.pipeline.prepare import prepare_page
+from digitscan.pipeline.read import read_raster
 from digitscan.reader import Reader
 
 LONGEST_SIDE = 2000

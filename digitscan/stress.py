@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from digitscan.chequebook import draw_cheque, line_of
 from digitscan.core.errors import UsageError
-from digitscan.core.template import MM_PER_INCH, GridSpec, Template, Zone, cell_name
 from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageRef, PageResult, RasterPage, State
-from digitscan.cutting import FormPage
 from digitscan.decoding.automata import Automaton
 from digitscan.decoding.automata import State as AutomatonState
 from digitscan.decoding.rules import Operand, parse_rule
+from digitscan.forms.cells import Cell
 from digitscan.forms.constraints import constraint_of
 from digitscan.forms.fields import value_of
-from digitscan.forms.render import Cell
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.template import MM_PER_INCH, GridSpec, Template, Zone, cell_name
 from digitscan.training.drawing import GlyphBank, SheetStyle, paper
 from digitscan.training.handwriting import drawn_sources
 from digitscan.training.lines import Hand, draw_sign

@@ -20,9 +20,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from digitscan.chequebook import lay_askew
 from digitscan.core.config import Config
-from digitscan.core.template import copy_name, load_template
-from digitscan.cutting import FormPage
-from digitscan.filling import FormSet, load_form_page
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.formset import FormSet
+from digitscan.forms.load import load_form_page
+from digitscan.forms.template import copy_name, load_template
 from digitscan.stress import Damage, Pen, damaged, fill, random_values
 
 FOLDER = Path(__file__).parent / "forms"

@@ -10,8 +10,8 @@ from digitscan.decoding.lattice import Edge, ScoredLattice, shares
 from digitscan.decoding.readings import ReadDigit, ReadString
 from digitscan.decoding.rivals import WholeLine
 from digitscan.decoding.strings import read_string
-from digitscan.forms.context import Neighbour, neighbour, plausible
 from digitscan.forms.fields import read_field
+from digitscan.pipeline.context import Neighbour, neighbour, plausible
 
 
 def sure(*digits: int | None, p: float = 0.98) -> np.ndarray:

@@ -13,16 +13,7 @@ from hypothesis import strategies as st
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.errors import UsageError
-from digitscan.core.template import Rules, load_template
-from digitscan.core.types import (
-    Alternative,
-    Box,
-    FieldReading,
-    PageRef,
-    PageResult,
-    Quality,
-    State,
-)
+from digitscan.core.types import Alternative, Box, FieldReading, PageRef, PageResult, Quality, State
 from digitscan.decoding.automata import Roster, allows
 from digitscan.decoding.ctc import likeliest_texts
 from digitscan.decoding.joint import Choice, Guess, weigh
@@ -33,6 +24,7 @@ from digitscan.decoding.rules import parse_rule
 from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import constraint_of
 from digitscan.forms.fields import read_field, reason_of, value_of
+from digitscan.forms.template import Rules, load_template
 from digitscan.stress import random_text
 from digitscan.tables.totals import check_totals, find_totals
 from tests.small_form import SMALL, write_template

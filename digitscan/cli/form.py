@@ -83,8 +83,8 @@ def check(
     """
     with teaching_errors():
         from digitscan.core.atomic import write_whole
-        from digitscan.core.template import load_template
         from digitscan.drafting import zone_pictures
+        from digitscan.forms.template import load_template
 
         form = load_template(template)
         console = errors_console()
@@ -111,8 +111,8 @@ def print_form(
     """
     with teaching_errors():
         from digitscan.core.atomic import write_whole
-        from digitscan.core.template import load_template
         from digitscan.drafting import printed_form
+        from digitscan.forms.template import load_template
 
         write_whole(out, printed_form(load_template(template), out.suffix.lower(), dpi))
         errors_console().print(f"[dim]wrote[/] {out}")
@@ -134,7 +134,7 @@ def stress(
     with teaching_errors():
         from rich.progress import track
 
-        from digitscan.batch.reading import read_raster
+        from digitscan.pipeline.read import read_raster
         from digitscan.reader import Reader
         from digitscan.stress import Forecast, drawn_hands, stress_pages
 

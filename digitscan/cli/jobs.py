@@ -74,10 +74,10 @@ def export(
         from digitscan.batch.journal import JobFile
         from digitscan.cli.process import form_columns
         from digitscan.core.errors import UsageError
-        from digitscan.core.template import load_template
         from digitscan.core.types import PageResult
         from digitscan.export.archive import write_alto
         from digitscan.export.writers import WriterOptions, check_target, open_writer
+        from digitscan.forms.template import load_template
 
         if not out and alto is None:
             raise UsageError("nothing to write", remedy="give --out or --alto")

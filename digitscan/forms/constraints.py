@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from digitscan.core.template import Rules
 from digitscan.decoding.automata import (
     Alternating,
     Any_,
@@ -20,6 +19,7 @@ from digitscan.decoding.automata import (
     allows,
 )
 from digitscan.decoding.patterns import parse_pattern
+from digitscan.forms.template import Rules
 
 
 def _weighted(modulus: int, weights: Sequence[int]) -> Remainder:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from digitscan.core.config import DecodeConfig
-from digitscan.core.template import Locale, Rules
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Posteriors
 from digitscan.decoding.automata import allows
 from digitscan.decoding.joint import BREAKS, Guess
@@ -23,6 +22,7 @@ from digitscan.decoding.readings import ReadDigit
 from digitscan.decoding.rivals import WholeLine, digits_of, rank_texts
 from digitscan.decoding.strings import unsure
 from digitscan.forms.constraints import Constraint
+from digitscan.forms.template import Locale, Rules
 
 _KEPT = 12
 """Texts of a field that the rules across fields may choose from."""

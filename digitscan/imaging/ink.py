@@ -7,13 +7,7 @@ import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.observer import Observer
-from digitscan.core.types import (
-    BinaryPage,
-    GrayImage,
-    Layout,
-    RasterPage,
-    Transform,
-)
+from digitscan.core.types import BinaryPage, GrayImage, Layout, RasterPage, Transform
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn

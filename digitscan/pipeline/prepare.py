@@ -11,13 +11,7 @@ import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.observer import Observer, unobserved
-from digitscan.core.types import (
-    Box,
-    GrayImage,
-    Ink,
-    Layout,
-    RasterPage,
-)
+from digitscan.core.types import Box, GrayImage, Ink, Layout, RasterPage
 from digitscan.imaging.ink import find_ink
 from digitscan.layout.find import find_lattices
 from digitscan.recognition.lines import LINE_HEIGHT, MAX_LINE_WIDTH, line_region

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from digitscan.core.types import (
-    Box,
-    Crops,
-    Ink,
-    Layout,
-    PageRef,
-    Posteriors,
-    Transform,
-)
+from digitscan.core.types import Box, Crops, Ink, Layout, PageRef, Posteriors, Transform
 from digitscan.decoding.lattice import Edge
 from digitscan.recognition.lines import Line, normalize_line
 from digitscan.segmentation.cuts import StringLattice, string_slant

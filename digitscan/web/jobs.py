@@ -27,11 +27,11 @@ from digitscan.batch.crew import Crew
 from digitscan.batch.journal import JobFile, Journal
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, OutputError, UsageError
-from digitscan.core.template import Template, load_template
 from digitscan.core.types import PageFailure, PageOutcome, PageResult
 from digitscan.export.annotate import draw
 from digitscan.export.wide import FormColumns
 from digitscan.export.writers import WriterOptions, open_writer
+from digitscan.forms.template import Template, load_template
 from digitscan.ingest.discover import SUFFIXES
 from digitscan.ingest.pages import load_page
 from digitscan.reader import Reader

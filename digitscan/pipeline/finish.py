@@ -1,96 +1,28 @@
 """One page from posteriors to readings: pure functions that join decoding, context and totals.
 
-PreparedPage, posteriors ─ worth_reading_whole ─> lines ─ line reader ─> finish_page ─> PageResult
+PreparedPage, posteriors, what the reader of lines says ─ finish_page ─> PageResult
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
 from digitscan.core.config import Config
-from digitscan.core.errors import DigitscanError
 from digitscan.core.geometry import map_box, map_points
-from digitscan.core.types import (
-    NOT_A_DIGIT,
-    Box,
-    DigitReading,
-    FieldReading,
-    Layout,
-    PageFailure,
-    PageRef,
-    PageResult,
-    Posteriors,
-    Quality,
-    State,
-)
-from digitscan.decoding.lattice import ScoredLattice, shares
+from digitscan.core.types import Box, DigitReading, FieldReading, Layout, PageResult, Posteriors, Quality, State
 from digitscan.decoding.readings import ReadString
 from digitscan.decoding.rivals import WholeLine
 from digitscan.decoding.strings import read_behind_stroke, read_string
-from digitscan.forms.context import neighbour, plausible
 from digitscan.layout.grid import aligned_cells
 from digitscan.layout.strings import reading_order
-from digitscan.recognition.lines import Line
-from digitscan.regions.prepared import PreparedPage, PreparedString
+from digitscan.pipeline.context import neighbour, plausible
+from digitscan.regions.prepared import PreparedPage
 from digitscan.tables.checks import doubt_lengths, weigh_lengths, with_overlooked
 from digitscan.tables.columns import in_columns, without_stray_rows
 from digitscan.tables.totals import check_totals
-
-_BEYOND_DOUBT = 0.995
-"""A string whose digits and whose parting are all this sure needs no second reader."""
-
-
-def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]:
-    """Strings that a second reader should see: likely numbers that are not read beyond doubt piece by piece, or that
-    may hold points and signs, which only that reader knows; and what a stroke goes through, whose pieces look like
-    anything.
-
-    Parameters
-    ----------
-    page : PreparedPage
-    posteriors : (N, 11) float32
-        Of `page.crops`, row by row.
-    """
-    chosen = []
-    for index, string in enumerate(page.strings):
-        if string.whole is None:
-            continue
-        rows = string.rows(posteriors)
-        single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
-        likely = page.layout is Layout.LINE or (rows[single].argmax(axis=1) < NOT_A_DIGIT).mean() >= 0.5
-        if string.struck is not None or (likely and (string.marked or not _beyond_doubt(string, rows))):
-            chosen.append(index)
-    return chosen
-
-
-def views_of(page: PreparedPage, chosen: Sequence[int]) -> list[Line]:
-    """All views of the chosen strings, string by string."""
-    return [view for index in chosen for view in _views(page, index)]
-
-
-def _views(page: PreparedPage, index: int) -> tuple[Line, ...]:
-    whole = page.strings[index].whole
-    return whole.views() if whole is not None else ()
-
-
-def answers_by_string(
-    page: PreparedPage, chosen: Sequence[int], answers: Iterator[Posteriors]
-) -> dict[int, list[Posteriors]]:
-    """What was said of `views_of` the chosen strings, by string; takes as many answers as there are views."""
-    return {index: list(islice(answers, len(_views(page, index)))) for index in chosen}
-
-
-def _beyond_doubt(string: PreparedString, rows: Posteriors) -> bool:
-    """Whether every digit of a string is sure, and so is how it parts."""
-    paths = ScoredLattice(string.edges, rows, string.pieces, string.height).best(2)
-    if not paths or shares(paths)[0] < _BEYOND_DOUBT:
-        return False
-    read = [symbol for symbol in paths[0].symbols if not string.edges[symbol.edge].small]
-    return bool(read) and all(s.digit is not None and s.confidence >= _BEYOND_DOUBT for s in read)
 
 
 def finish_page(
@@ -246,13 +178,3 @@ def _quality(page: PreparedPage, readings: tuple[FieldReading, ...]) -> Quality:
     if not readings:
         warnings.append("no numbers found")
     return Quality(round(page.contrast, 3), text_height, tuple(warnings))
-
-
-def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:
-    """Make a failure a value."""
-    if isinstance(error, DigitscanError):
-        return PageFailure(ref, stage, type(error).__name__, error.message, error.remedy)
-    if isinstance(error, MemoryError):
-        return PageFailure(ref, stage, "MemoryError", "not enough memory for this page", "scan at a lower resolution")
-    message = " ".join(str(error).split()) or type(error).__name__
-    return PageFailure(ref, stage, type(error).__name__, message[:300], "please report this page as a bug")

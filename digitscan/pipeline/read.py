@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digitscan.batch.items import Classify, PageRead, ReadLines, Ready
 from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
-from digitscan.finishing import answers_by_string, check_table, failure, finish_page, views_of, worth_reading_whole
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.orientation import Reading, best_turn, in_doubt
+from digitscan.pipeline.finish import check_table, finish_page
+from digitscan.pipeline.items import Classify, PageRead, ReadLines, Ready, failure
+from digitscan.pipeline.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline.prepare import prepare_page
+from digitscan.pipeline.second_reader import answers_by_string, views_of, worth_reading_whole
 from digitscan.recognition.lines import Line
 from digitscan.regions.prepared import PreparedPage
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
-    from digitscan.filling import FilledPage, FormSet
+    from digitscan.forms.form_page import FilledPage
+    from digitscan.forms.formset import FormSet
 
 
 def prepare(
@@ -87,7 +89,7 @@ class _Filled:
 def _doubtful(reading: Reading | _Filled) -> list[int]:
     """Strings that the reader of lines should see."""
     if isinstance(reading, _Filled):
-        from digitscan.filling import worth_reading_whole_form
+        from digitscan.pipeline.second_reader import worth_reading_whole_form
 
         return worth_reading_whole_form(reading.filled, reading.posteriors)
     return worth_reading_whole(reading.page, reading.posteriors)
@@ -95,7 +97,7 @@ def _doubtful(reading: Reading | _Filled) -> list[int]:
 
 def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[Posteriors]]) -> PageResult:
     if isinstance(reading, _Filled):
-        from digitscan.filling import finish_form
+        from digitscan.forms.finish import finish_form
 
         return finish_form(reading.filled, reading.posteriors, config, whole)
     result = finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.template import MM_PER_INCH
 from digitscan.core.types import Box, Mask
+from digitscan.forms.template import MM_PER_INCH
 
 Kind = Literal["boxes", "comb", "free", "mark", "grid"]
 Pixels = NDArray[np.uint8]

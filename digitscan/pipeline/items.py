@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from digitscan.core.types import Crops, GrayImage, PageOutcome, PageRef, Posteriors, RasterPage
+from digitscan.core.errors import DigitscanError
+from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, Posteriors, RasterPage
 
 if TYPE_CHECKING:  # a run whose pages other processes read loads nothing of this
-    from digitscan.filling import FilledPage
+    from digitscan.forms.form_page import FilledPage
     from digitscan.recognition.lines import Line
     from digitscan.regions.prepared import PreparedPage
 
@@ -70,3 +71,13 @@ class Ready:
     prepared: PreparedPage | None = None
     filled: FilledPage | None = None
     posteriors: Posteriors | None = None
+
+
+def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:
+    """Make a failure a value."""
+    if isinstance(error, DigitscanError):
+        return PageFailure(ref, stage, type(error).__name__, error.message, error.remedy)
+    if isinstance(error, MemoryError):
+        return PageFailure(ref, stage, "MemoryError", "not enough memory for this page", "scan at a lower resolution")
+    message = " ".join(str(error).split()) or type(error).__name__
+    return PageFailure(ref, stage, type(error).__name__, message[:300], "please report this page as a bug")

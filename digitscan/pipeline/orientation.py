@@ -9,7 +9,7 @@ import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.types import Crops, Layout, PageResult, Posteriors, RasterPage
-from digitscan.finishing import finish_page
+from digitscan.pipeline.finish import finish_page
 from digitscan.pipeline.prepare import prepare_page
 from digitscan.regions.prepared import PreparedPage
 

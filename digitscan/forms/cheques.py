@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from digitscan.core.template import MM_PER_INCH, Template
 from digitscan.core.types import Box, GrayImage, Posteriors, State, Transform
-from digitscan.cutting import Cutter, FormPage, PrintedText, Slot
 from digitscan.decoding.lattice import Edge
+from digitscan.forms.cells import cells_of
 from digitscan.forms.constraints import constraint_of
-from digitscan.forms.render import cells_of
+from digitscan.forms.cut import Cutter
+from digitscan.forms.form_page import FormPage, PrintedText, Slot
+from digitscan.forms.template import MM_PER_INCH, Template
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import flatten_photo, quarter_turn

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.template import MARK_FAMILY
 from digitscan.core.types import GrayImage, Ink, Mask, Transform
+from digitscan.forms.template import MARK_FAMILY
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.geometry import ruled_quads
 
