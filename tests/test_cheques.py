@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from digitscan import Reader
-from digitscan.chequebook import draw_cheque, line_of, print_line
+from digitscan.authoring.blank_cheque import draw_cheque, line_of, print_line
+from digitscan.authoring.stress import damaged, drawn_hands, fill, random_values
 from digitscan.cli.app import app
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageRef, PageResult, RasterPage, State
@@ -26,7 +27,6 @@ from digitscan.micr.match import draw_glyph
 from digitscan.micr.read import read_micr_lines
 from digitscan.micr.standard import AMOUNT, DASH, GLYPHS, MODULE_INCH, ON_US, SYMBOLS, TRANSIT, parts_of_line
 from digitscan.pipeline.read import read_raster
-from digitscan.stress import damaged, drawn_hands, fill, random_values
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 PERSON = f"{TRANSIT}122000661{TRANSIT}0545{DASH}03739{ON_US} 1042"

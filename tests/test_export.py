@@ -27,7 +27,8 @@ from digitscan.core.types import (
     State,
 )  # fmt: skip
 from digitscan.export.annotate import annotation_path, draw, write_annotation
-from digitscan.export.writers import COLUMNS, open_writer
+from digitscan.export.base import COLUMNS
+from digitscan.export.writers import open_writer
 
 HERE = Box(10, 20, 60, 30)
 

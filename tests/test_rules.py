@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digitscan.authoring.stress import random_text
 from digitscan.core.config import DecodeConfig
 from digitscan.core.errors import UsageError
 from digitscan.core.types import Alternative, Box, FieldReading, PageRef, PageResult, Quality, State
@@ -25,7 +26,6 @@ from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import constraint_of
 from digitscan.forms.fields import read_field, reason_of, value_of
 from digitscan.forms.template import Rules, load_template
-from digitscan.stress import random_text
 from digitscan.tables.totals import check_totals, find_totals
 from tests.small_form import SMALL, write_template
 

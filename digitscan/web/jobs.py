@@ -24,7 +24,6 @@ from typing import IO, BinaryIO, Literal, TypeVar
 import cv2
 
 from digitscan.batch.crew import Crew
-from digitscan.batch.journal import JobFile, Journal
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageResult
@@ -34,8 +33,9 @@ from digitscan.export.writers import WriterOptions, open_writer
 from digitscan.forms.template import Template, load_template
 from digitscan.ingest.discover import SUFFIXES
 from digitscan.ingest.pages import load_page
+from digitscan.jobs.journal import JobFile, Journal
+from digitscan.jobs.review import ReviewDesk
 from digitscan.reader import Reader
-from digitscan.review import ReviewDesk
 from digitscan.web.settings import WebSettings
 
 Outcome = TypeVar("Outcome", PageResult, PageFailure, PageOutcome)

@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from digitscan.batch.corrections import Corrections
-from digitscan.batch.journal import JobFile
-from digitscan.batch.statements import DOUBT, WITHDRAWN, ReadingKey, Statement, corrected
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.types import Box, FieldReading, GrayImage, PageRef, PageResult, State
 from digitscan.ingest.pages import load_page
+from digitscan.jobs.corrections import Corrections
+from digitscan.jobs.journal import JobFile
+from digitscan.jobs.statements import DOUBT, WITHDRAWN, ReadingKey, Statement, corrected
 
 _CLAIM_S = 180.0
 """Seconds that readings are kept for whoever was given them last."""
@@ -239,7 +239,7 @@ class ReviewDesk:
     # -------------------------------------------------------------------------------------------- what is said
 
     def settle(self, key: ReadingKey, text: str, state: str, who: str, seen: int) -> Statement:
-        """Say what stands on paper; see `digitscan.batch.corrections.Corrections.say`.
+        """Say what stands on paper; see `digitscan.jobs.corrections.Corrections.say`.
 
         Raises
         ------

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from digitscan.batch.journal import connect, explain
-from digitscan.batch.statements import DOUBT, STATES, WITHDRAWN, ReadingKey, Statement, last_statements
 from digitscan.core.errors import UsageError
 from digitscan.core.types import State
+from digitscan.jobs.journal import connect, explain
+from digitscan.jobs.statements import DOUBT, STATES, WITHDRAWN, ReadingKey, Statement, last_statements
 
 
 class StaleError(Exception):

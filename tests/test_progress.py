@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from digitscan.cli import telling
-from digitscan.cli.telling import BarTeller, JsonTeller, PlainTeller, Tally, Teller, minutes, teller
+from digitscan.cli import progress
+from digitscan.cli.progress import BarTeller, JsonTeller, PlainTeller, Tally, Teller, minutes, teller
 from tests.test_export import FAILURE, reading, result
 
 
@@ -14,7 +14,7 @@ def test_durations_are_for_people(seconds: float, words: str) -> None:
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now = [1000.0]
-    monkeypatch.setattr(telling.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     tally = Tally()
     plain = PlainTeller(tally)
     tally.find(100)

@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import msgspec
 
-from digitscan.batch.statements import DOUBT, ReadingKey, Statement, corrected, last_statements
 from digitscan.core.errors import OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, RunInfo
+from digitscan.jobs.statements import DOUBT, ReadingKey, Statement, corrected, last_statements
 
 SCHEMA = 2
 """Of the job file; raised when a table changes."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digitscan.chequebook import draw_cheque
+from digitscan.authoring.blank_cheque import draw_cheque
 from digitscan.core.atomic import write_whole
 from digitscan.core.config import Config
 from digitscan.core.errors import IngestError, UsageError

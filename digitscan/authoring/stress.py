@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.chequebook import draw_cheque, line_of
+from digitscan.authoring.blank_cheque import draw_cheque, line_of
 from digitscan.core.errors import UsageError
 from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageRef, PageResult, RasterPage, State
 from digitscan.decoding.automata import Automaton
