@@ -156,7 +156,7 @@ def main() -> None:
     for tally in tallies.values():
         total.add(tally)
     shown = {**tallies, "all": total}
-    Console().print(_table(shown, {**seconds, "all": sum(seconds.values())}))
+    Console(width=120).print(_table(shown, {**seconds, "all": sum(seconds.values())}))
     if given.out:
         counts = {
             kind: {

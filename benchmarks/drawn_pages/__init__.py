@@ -11,9 +11,11 @@ from collections.abc import Callable
 import numpy as np
 
 from .boxes import amount, box_rows
+from .puzzles import puzzle
 from .registers import register
 from .sheet import DrawnPage, Rng
 from .tables import marksheet, printed
+from .text import form, ghost, words_only
 
 KINDS: dict[str, Callable[[int, Rng], DrawnPage]] = {
     "marksheets": marksheet,
@@ -21,6 +23,10 @@ KINDS: dict[str, Callable[[int, Rng], DrawnPage]] = {
     "registers": register,
     "boxes": box_rows,
     "amounts": amount,
+    "forms": form,
+    "text": words_only,
+    "ghosts": ghost,
+    "puzzles": puzzle,
 }
 """What draws a page of each kind, from its number and a generator of random numbers."""
 

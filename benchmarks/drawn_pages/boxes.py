@@ -7,12 +7,7 @@ import numpy as np
 from .damage import damaged, random_damage
 from .hands import Writer
 from .sheet import DrawnPage, Rect, Rng, RuleStyle, Sheet, pick_font, rule_style
-
-LABELS = (
-    "Student number|Date of birth|Account|Telephone|Postcode|Policy|Meter reading|Invoice|Customer|Valid from".split(
-        "|"
-    )
-)
+from .words import BOX_LABELS
 
 
 def _digits(rng: Rng, count: int) -> str:
@@ -79,7 +74,7 @@ def box_rows(seed: int, rng: Rng) -> DrawnPage:
     y, x, dark = 1.0 * side, side * float(rng.uniform(0.6, 2.0)), float(rng.uniform(0.6, 1.0))
     for count in cells:
         if rng.random() < 0.7:
-            sheet.print(str(rng.choice(LABELS)), x, y + 0.2 * side, float(np.clip(0.33 * side, 9, 24)), font, 0.85)
+            sheet.print(str(rng.choice(BOX_LABELS)), x, y + 0.2 * side, float(np.clip(0.33 * side, 9, 24)), font, 0.85)
         y += 0.45 * side
         y = _box_row(sheet, rng, writer, x, y, count, side, style, dark) + side * float(rng.uniform(0.5, 0.9))
     image, numbers = damaged(sheet, random_damage(rng, 0.65 * side, patterned=0.15), rng)

@@ -22,7 +22,7 @@ class Damage:
     skew_degrees : float
         Counter-clockwise.
     bow : float
-        How far the middle of the page bends down, in pixels.
+        How far the middle of the page bends down, as a share of its width.
     corners : float
         Spread of the corners under perspective, as a share of the longer side.
     contrast : float
@@ -56,16 +56,17 @@ def random_damage(rng: Rng, text_height: float, *, patterned: float = 0.0, corne
     """Damage that a person reads through: small writing is blurred, pressed and dimmed less."""
     one_bit = bool(text_height >= 16 and rng.random() < 0.08)
     contrast = float(rng.uniform(0.35, 1.0) if rng.random() < 0.3 else rng.uniform(0.7, 1.0))
-    if text_height < 14:
+    if text_height < 15:
         contrast = max(contrast, 0.6)
+    blur = float(rng.uniform(0.3, np.clip(0.06 * text_height - 0.3, 0.35, 1.4)))
     return Damage(
         skew_degrees=float(np.clip(rng.normal(0, 0.7), -2, 2)) if rng.random() < 0.7 else 0.0,
-        bow=float(rng.normal(0, 0.35) * text_height) if rng.random() < 0.25 else 0.0,
+        bow=float(rng.normal(0, 0.006)) if rng.random() < 0.25 else 0.0,
         corners=corners,
         contrast=contrast if not one_bit else max(contrast, 0.8),
         shadow=float(rng.uniform(0.1, 0.5)) if rng.random() < 0.25 else 0.0,
         patterned=0.0 if one_bit else patterned,
-        blur=float(rng.uniform(0.3, min(1.4, 0.045 * text_height + 0.1))),
+        blur=blur,
         noise=float(rng.uniform(0.0, 0.035) * contrast),
         jpeg=int(rng.integers(45 if text_height > 16 else 65, 95)) if rng.random() < 0.5 else 0,
         one_bit=one_bit,
@@ -96,20 +97,21 @@ def damaged(sheet: Sheet, how: Damage, rng: Rng, back: Canvas | None = None) -> 
     tuple of Number
     """
     h, w = sheet.height, sheet.width
+    bow = how.bow * w
     ink = cv2.resize(sheet.ink, (w, h), interpolation=cv2.INTER_AREA) if sheet.over > 1 else sheet.ink
     matrix = np.vstack([cv2.getRotationMatrix2D((w / 2, h / 2), how.skew_degrees, 1.0), [0, 0, 1]])
     if how.corners:
         whole = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
         there = whole + rng.uniform(-how.corners, how.corners, (4, 2)).astype(np.float32) * max(w, h)
         matrix = cv2.getPerspectiveTransform(whole, there.astype(np.float32)) @ matrix
-    low, high = _reach(matrix, w, h, how.bow)
+    low, high = _reach(matrix, w, h, bow)
     matrix = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1.0]]) @ matrix
     size = int(np.ceil(high[0] - low[0])), int(np.ceil(high[1] - low[1]))
-    numbers = tuple(replace(n, box=_moved(n.box, matrix, w, how.bow)) for n in sheet.numbers)
-    if not np.allclose(matrix, np.eye(3)) or how.bow:
+    numbers = tuple(replace(n, box=_moved(n.box, matrix, w, bow)) for n in sheet.numbers)
+    if not np.allclose(matrix, np.eye(3)) or bow:
         ys, xs = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float64)
         flat = cv2.perspectiveTransform(np.stack([xs, ys], axis=-1).reshape(1, -1, 2), np.linalg.inv(matrix))[0]
-        flat = _bent(flat, w, -how.bow).astype(np.float32).reshape(size[1], size[0], 2)
+        flat = _bent(flat, w, -bow).astype(np.float32).reshape(size[1], size[0], 2)
         ink = cv2.remap(ink, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderValue=0)
         if back is not None:
             back = cv2.remap(back, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderValue=0)

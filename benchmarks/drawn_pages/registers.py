@@ -9,9 +9,7 @@ import numpy as np
 from .damage import damaged, random_damage
 from .sheet import DrawnPage, Rect, Rng, Sheet, pick_font, rule_style, set_text, text_size
 from .tables import Ruling, draw_ruling
-
-_HEADS = "BAROMETER THERMOMETER RAIN WIND LEVEL WEIGHT LENGTH DEPTH PRICE YIELD".split()
-_MONTHS = "JANUARY MARCH APRIL MAY JUNE AUGUST OCTOBER".split()
+from .words import MONTHS, QUANTITIES
 
 
 def _entry(rng: Rng, kind: str) -> str:
@@ -62,7 +60,7 @@ def register(seed: int, rng: Rng) -> DrawnPage:
     dark = float(rng.uniform(0.6, 1.0))
     first = int(month)
     for k in range(len(widths)):
-        title = "DAY" if k == first else "MONTH" if k < first else str(rng.choice(_HEADS))
+        title = "DAY" if k == first else "MONTH" if k < first else str(rng.choice(QUANTITIES))
         small = min(0.8 * size, 0.8 * size * (widths[k] - 6) / text_size(title, font, 0.8 * size)[0])
         sheet.print(title, (xs[k] + xs[k + 1]) / 2, ys[0] + 1.7 * size, small, font, dark, align="center")
     start = int(rng.integers(1, 5))
@@ -70,7 +68,7 @@ def register(seed: int, rng: Rng) -> DrawnPage:
     for i in range(rows):
         line = ys[1] + 0.6 * pitch + (i + 0.8) * pitch + rng.normal(0, 0.03) * size
         if month:
-            word = str(rng.choice(_MONTHS)) if i == 0 else '"'
+            word = str(rng.choice(MONTHS)) if i == 0 else '"'
             sheet.print(word, xs[0] + (0.4 if i == 0 else 2.0) * size, line, 0.8 * size if i == 0 else size, font, dark)
         day = str(start + i)
         sheet.note(day, sheet.print(day, xs[first + 1] - 0.7 * size, line, size, font, dark, align="right"))

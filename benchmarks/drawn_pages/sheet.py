@@ -254,11 +254,11 @@ class Sheet:
     def _dashes(self, length: float, style: RuleStyle) -> Sequence[tuple[float, float]]:
         """Where a rule is drawn: stretches from and to, in pixels along it."""
         if style.pattern == "dotted":
-            pitch = max(3.0, 2.5 * style.weight)
-            return [(s, s + 0.3 * pitch) for s in np.arange(0, length, pitch).tolist()]
+            pitch = style.weight + max(1.5, 1.2 * style.weight)
+            return [(s, s + 0.01) for s in np.arange(0, length, pitch).tolist()]
         if style.pattern == "dashed":
-            pitch = max(8.0, 6 * style.weight)
-            return [(s, min(length, s + 0.65 * pitch)) for s in np.arange(0, length, pitch).tolist()]
+            pitch = max(8.0, 6 * style.weight)  # a dash's ends are round and add the weight
+            return [(s, min(length, s + 0.65 * pitch - style.weight)) for s in np.arange(0, length, pitch).tolist()]
         if style.pattern == "broken":
             holes = np.sort(self.rng.uniform(0, length, int(self.rng.poisson(length / 150))))
             edges, at = [], 0.0

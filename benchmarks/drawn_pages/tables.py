@@ -9,16 +9,7 @@ import numpy as np
 from .damage import damaged, random_damage
 from .hands import Writer
 from .sheet import DrawnPage, Rect, Rng, RuleStyle, Sheet, pick_font, rule_style, text_size
-
-WORDS = (
-    "Barley Flour Oil Nails Rope Salt Soap Tea Timber Wool Cash Loans Deposits Reserves Shares Bonds Fees Rent Wages "
-    "Taxes Stock Plant Assets Income Interest Transport Repairs Fuel Paper Postage Insurance Other Advances Balance "
-    "Foreign Domestic Short Notice Fixed Current Paid Capital Borrowings Liabilities"
-).split()
-SUBJECTS = "Math Physics History English Biology Art Music Latin French Drawing Civics Sports Botany Logic".split()
-NAMES = (
-    "Ann Ben Carla Dev Eva Finn Gita Hugo Ines Jon Kim Lea Max Nora Otto Pia Rao Sam Tara Uma Vik Wim Yan Zoe".split()
-)
+from .words import NAMES, SUBJECTS, WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,7 @@ def _mark(rng: Rng) -> str:
 
 def marksheet(seed: int, rng: Rng) -> DrawnPage:
     """Names, ids, marks of up to three digits and a letter's grade, in one hand, in ruled cells."""
-    height = float(np.exp(rng.uniform(np.log(11), np.log(38))))
+    height = float(np.exp(rng.uniform(np.log(13), np.log(40))))
     over = 3 if height < 18 else 2 if height < 28 else 1
     writer = Writer(rng)
     dark = float(rng.uniform(0.6, 1.0))
