@@ -132,7 +132,7 @@ def damaged(sheet: Sheet, how: Damage, rng: Rng, back: Canvas | None = None) -> 
         out = np.asarray(cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, how.jpeg])[1], 0), np.uint8)
     if how.one_bit:
         local = cv2.boxFilter(out.astype(np.float32), -1, (101, 101))
-        out = np.asarray((out > 0.8 * local) * np.uint8(255), np.uint8)
+        out = np.asarray((out > 0.85 * local) * np.uint8(255), np.uint8)
     return out, numbers
 
 

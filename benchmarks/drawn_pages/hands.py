@@ -190,6 +190,8 @@ class Writer:
                 own, rise = self.letter(character, round(high)), 0.0
             else:
                 own, share = draw_sign(character, max(6, round(high)), pen, rng)
+                while character == "/" and own.shape[1] < 0.33 * own.shape[0]:  # a steep one would be a 1 to anybody
+                    own, share = draw_sign(character, max(6, round(high)), pen, rng)
                 rise = share * high
             parts.append((own, at, rise))
             at += own.shape[1] + high * max(0.04, self.gap + rng.normal(0, 0.04))
