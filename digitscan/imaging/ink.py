@@ -61,14 +61,14 @@ def find_ink(
             look("deskewed", mask)
         else:
             skew = 0.0
-    rules = Rules()
+    rules, ruled = Rules(), mask
     if imaging.remove_rules and config.layout is not Layout.DIGIT:
         line = config.layout is Layout.LINE
         rules, pixels = find_rules(mask if line else line_mask(ink, levels), line=line)
         look("rules", pixels)
         mask = remove_rules(mask, pixels, rules.thickness_px)
         look("without rules", mask)
-    return BinaryPage(page.ref, ink, mask, skew, np.asarray(np.linalg.inv(to_page), np.float64)), levels, rules
+    return BinaryPage(page.ref, ink, mask, ruled, skew, np.asarray(np.linalg.inv(to_page), np.float64)), levels, rules
 
 
 def _window(image: GrayImage, layout: Layout) -> int | None:

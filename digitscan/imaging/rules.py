@@ -34,6 +34,8 @@ class Rules:
         How many rows and columns of cells each frame has.
     thickness_px : float
         Typical line thickness.
+    pixels : (H, W) uint8 or None
+        1 where their ink is.
     """
 
     horizontals: list[Box] = field(default_factory=list)
@@ -41,6 +43,7 @@ class Rules:
     frames: list[Box] = field(default_factory=list)
     frame_cells: list[tuple[int, int]] = field(default_factory=list)
     thickness_px: float = 0.0
+    pixels: Pixels | None = None
 
 
 def rule_length(shape: tuple[int, int]) -> int:
@@ -366,7 +369,8 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     keep_h = _straight_pieces(across, keep_h, thickness, length)
     keep_v = _straight_pieces(down.T, keep_v[:, [1, 0, 3, 2]], thickness, length)[:, [1, 0, 3, 2]]
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
-    return Rules(to_boxes[0], to_boxes[1], groups.frames, groups.cells, thickness), np.asarray(found, np.uint8)
+    found = np.asarray(found, np.uint8)
+    return Rules(to_boxes[0], to_boxes[1], groups.frames, groups.cells, thickness, found), found
 
 
 def remove_rules(mask: Mask, rule_pixels: Pixels, thickness_px: float) -> Mask:
