@@ -17,7 +17,7 @@ from digitscan.layout.cells import join_in_cells
 from digitscan.layout.grid import corridors
 from digitscan.layout.strings import Barriers, character_like, find_strings, natural_gap, reading_order
 from digitscan.layout.structure import RuledStructure
-from digitscan.layout.walls import find_remains, find_teeth, open_courses
+from digitscan.layout.walls import find_remains, find_teeth
 from digitscan.segmentation.components import label
 from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
 from digitscan.segmentation.marks import one_string
@@ -93,7 +93,8 @@ def find_lattices(
         keep &= found.areas >= np.sort(found.areas[keep])[-MAX_CHARACTERS]
     heights = found.boxes[keep, 3]
     typical = float(np.median(heights)) if len(heights) else 0.0
-    remains = find_remains(found, keep, rules, structure, typical)
+    left = find_remains(found, keep, rules, structure, typical)
+    remains = left.are
     teeth = find_teeth(found, keep, rules)
     toothed = {tuple(t) for own in teeth for t in own}
     remains |= np.array([tuple(int(v) for v in b) in toothed for b in found.boxes], bool).reshape(-1)
@@ -102,7 +103,7 @@ def find_lattices(
     keep &= ~brackets
     found = replace(found, areas=np.where(remains, 0, found.areas))
     walls = [found.box(int(k)) for k in np.flatnonzero(brackets | remains) if tuple(found.box(int(k))) not in toothed]
-    walls += [post for line in open_courses(rules, typical) for post in line.posts(typical)]
+    walls += [post for line in left.courses for post in line.posts(typical)]
     barriers = _barriers(rules, structure, walls)
     if layout is Layout.TABLE:
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))

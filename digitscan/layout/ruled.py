@@ -111,7 +111,7 @@ def ruled_lines(segments: Sequence[Box], frame: Box, *, horizontal: bool) -> lis
     return sorted(lines, key=lambda line: float(np.median(line.across)))
 
 
-def upright_courses(segments: Sequence[Box], apart: float, least: float) -> list[RuledLine]:
+def upright_courses(segments: Sequence[Box], apart: float, least: float, cover: float = _LEAST) -> list[RuledLine]:
     """Vertical lines of a page, closed or not: segments that go on from one another, however broken.
 
     Parameters
@@ -121,7 +121,9 @@ def upright_courses(segments: Sequence[Box], apart: float, least: float) -> list
     apart : float
         How far sideways a line may wander from one segment to the next, in pixels.
     least : float
-        Pixels of ink that make a line; they cover a fair part of its length.
+        Pixels of ink that make a line.
+    cover : float
+        Share of its length that has ink.
     """
     if not segments:
         return []
@@ -130,7 +132,7 @@ def upright_courses(segments: Sequence[Box], apart: float, least: float) -> list
     for group in _levels(start, stop, across, apart):
         order = group[np.argsort(start[group])]
         inked = float((stop[order] - start[order]).sum())
-        if inked >= max(least, _LEAST * float(stop[order].max() - start[order].min())):
+        if inked >= max(least, cover * float(stop[order].max() - start[order].min())):
             spans = np.stack([start[order], stop[order]], axis=1)
             lines.append(RuledLine((start[order] + stop[order]) / 2, across[order], spans))
     return lines

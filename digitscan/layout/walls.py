@@ -32,18 +32,18 @@ class WallParameters:
         Height from which a thin stroke that no character stands beside is a rule by itself.
     beside : float
         Gap to a character of like height up to which a tall stroke belongs to it: large writing beside small print.
+    near, level : float
+        Gap to a character of its line, and how far apart both may begin and end, when a stroke is level with it.
     apart, apart_px : float
         How far from a rule's course a remain of it may lie, in heights and in pixels.
     goes_on : float
-        How far beyond the end of a rule a remain may begin, in heights.
-    broken : float
-        Widest gap between remains of one rule, where no part of it was found; rows of text leave wider ones.
-    fewest : int
-        Remains one below the other, with no wider gap between, that are a rule.
+        How far beyond the end of a rule a remain may stand, in heights.
     wander : float
         How far sideways a rule goes from one piece of it to the next, in heights: scans bow.
     long : float
         Ink that makes a rule, in heights: no stroke of a digit is as long.
+    cover : float
+        Share of its length that the pieces of a rule have ink in.
     """
 
     thin: float = 0.2
@@ -51,16 +51,33 @@ class WallParameters:
     slim: float = 2.0
     tall: float = 1.8
     beside: float = 1.0
-    apart: float = 0.12
+    near: float = 2.5
+    level: float = 0.15
+    apart: float = 0.15
     apart_px: float = 2.5
-    goes_on: float = 0.35
-    broken: float = 0.3
-    fewest: int = 4
+    goes_on: float = 1.0
     wander: float = 0.25
-    long: float = 5.0
+    long: float = 4.0
+    cover: float = 0.15
 
 
 PARAMETERS = WallParameters()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remains:
+    """What is left of vertical rules on a page.
+
+    Attributes
+    ----------
+    are : (N,) bool
+        Components that are remains.
+    courses : list of RuledLine
+        Where vertical rules run, closed or not, however broken.
+    """
+
+    are: NDArray[np.bool_]
+    courses: list[RuledLine]
 
 
 def find_remains(
@@ -70,8 +87,8 @@ def find_remains(
     structure: RuledStructure,
     typical: float,
     parameters: WallParameters = PARAMETERS,
-) -> NDArray[np.bool_]:
-    """Components that are remains of vertical rules.
+) -> Remains:
+    """Tell remains of vertical rules from writing.
 
     Parameters
     ----------
@@ -83,86 +100,55 @@ def find_remains(
     structure : RuledStructure
     typical : float
         Height of the page's characters in pixels.
-
-    Returns
-    -------
-    (N,) bool
     """
-    remains = np.zeros(len(found), bool)
+    are = np.zeros(len(found), bool)
     if not len(found) or typical <= 0:
-        return remains
-    x, y, w, h = (found.boxes[:, k].astype(np.float64) for k in range(4))
+        return Remains(are, [])
+    edges = found.boxes.astype(np.float64)
+    edges[:, 2:] += edges[:, :2]
+    w, h = found.boxes[:, 2], found.boxes[:, 3]
     thin = (w <= max(parameters.thin_px, parameters.thin * typical)) & (h >= parameters.slim * w)
-    apart = max(parameters.apart_px, parameters.apart * typical)
     tall = thin & (h > parameters.tall * typical)
+    others = edges[keep & ~thin]
     for k in np.flatnonzero(tall):
-        tall[k] = not _has_fellow(int(k), x, y, w, h, keep & ~tall, parameters)
-    remains |= tall
-    posts = [*rules.verticals, *(found.box(int(k)) for k in np.flatnonzero(tall))]
-    top = np.array([p.y for p in posts], np.float64) - parameters.goes_on * typical
-    bottom = np.array([p.bottom for p in posts], np.float64) + parameters.goes_on * typical
-    middle = np.array([p.center[0] for p in posts], np.float64)
+        tall[k] = not _stands_beside(edges[k], others, parameters)
+    are |= tall
+    slim = np.flatnonzero(thin & ~tall)
+    # Writing stands level with its neighbours; pieces of a rule begin and end anywhere.
+    anywhere = [k for k in slim.tolist() if not _is_level(edges[k], others, typical, parameters)]
+    pieces = [*rules.verticals, *(found.box(int(k)) for k in np.flatnonzero(tall)), *map(found.box, anywhere)]
+    open_ones = upright_courses(
+        pieces, max(4.0, parameters.wander * typical), parameters.long * typical, parameters.cover
+    )
     courses = [(line, table.frame.y, table.frame.bottom) for table in structure.tables for line in table.columns]
-    courses += [(line, *line.ends) for line in open_courses(rules, typical, parameters)]
-    for k in np.flatnonzero(thin & ~tall):
-        at_x, at_y = x[k] + w[k] / 2, y[k] + h[k] / 2
-        on_post = (np.abs(middle - at_x) <= apart) & (top <= y[k]) & (y[k] + h[k] <= bottom)
-        remains[k] = bool(on_post.any()) or any(
-            first - typical <= at_y <= last + typical and abs(line.at(at_y) - at_x) <= apart
-            for line, first, last in courses
-        )
-    remains |= _chains(np.flatnonzero(thin & ~remains), x, y, w, h, apart, typical, parameters)
-    return remains
+    courses += [(line, *line.ends) for line in open_ones]
+    apart, reach = max(parameters.apart_px, parameters.apart * typical), parameters.goes_on * typical
+    for k in slim.tolist():
+        left, top, right, bottom = edges[k]
+        x, y = (left + right) / 2, (top + bottom) / 2
+        are[k] = any(first - reach <= y <= last + reach and abs(line.at(y) - x) <= apart for line, first, last in courses)
+    return Remains(are, open_ones)
 
 
-def open_courses(rules: Rules, typical: float, parameters: WallParameters = PARAMETERS) -> list[RuledLine]:
-    """Vertical lines of the page that may close no cell: where remains of them are looked for."""
-    return upright_courses(rules.verticals, max(4.0, parameters.wander * typical), parameters.long * typical)
-
-
-def _has_fellow(
-    k: int,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    w: NDArray[np.float64],
-    h: NDArray[np.float64],
-    others: NDArray[np.bool_],
-    parameters: WallParameters,
-) -> bool:
+def _stands_beside(own: NDArray[np.float64], others: NDArray[np.float64], parameters: WallParameters) -> bool:
     """Whether a character of like height stands close beside a stroke."""
-    shared = np.minimum(y + h, y[k] + h[k]) - np.maximum(y, y[k])
-    gap = np.maximum(x - (x[k] + w[k]), x[k] - (x + w))
-    like = (h >= 0.5 * h[k]) & (h <= 2 * h[k]) & (shared > 0.5 * np.minimum(h, h[k]))
-    return bool((others & like & (gap <= parameters.beside * h[k])).any())
+    left, top, right, bottom = own
+    high, tall = bottom - top, others[:, 3] - others[:, 1]
+    shared = np.minimum(others[:, 3], bottom) - np.maximum(others[:, 1], top)
+    gap = np.maximum(others[:, 0] - right, left - others[:, 2])
+    like = (tall >= 0.5 * high) & (tall <= 2 * high) & (shared > 0.5 * np.minimum(tall, high))
+    return bool((like & (gap <= parameters.beside * high)).any())
 
 
-def _chains(
-    slim: NDArray[np.int64],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    w: NDArray[np.float64],
-    h: NDArray[np.float64],
-    apart: float,
-    typical: float,
-    parameters: WallParameters,
-) -> NDArray[np.bool_]:
-    """Hairlines one below the other with hardly a gap: a rule that printed badly. 1s of a column leave rows between."""
-    found = np.zeros(len(x), bool)
-    order = slim[np.argsort(y[slim], kind="stable")]
-    chains: list[list[int]] = []
-    for k in order.tolist():
-        for chain in chains:
-            last = chain[-1]
-            gap = y[k] - (y[last] + h[last])
-            if abs(x[k] + w[k] / 2 - x[last] - w[last] / 2) <= apart and gap <= parameters.broken * typical:
-                chain.append(k)
-                break
-        else:
-            chains.append([k])
-    for chain in chains:
-        if len(chain) >= parameters.fewest:
-            found[chain] = True
-    return found
+def _is_level(
+    own: NDArray[np.float64], others: NDArray[np.float64], typical: float, parameters: WallParameters
+) -> bool:
+    """Whether a stroke begins and ends where a character near it in its line does."""
+    left, top, right, bottom = own
+    gap = np.maximum(others[:, 0] - right, left - others[:, 2])
+    slack = max(2.0, parameters.level * typical)
+    level = (np.abs(others[:, 1] - top) <= slack) & (np.abs(others[:, 3] - bottom) <= slack)
+    return bool((level & (gap <= parameters.near * typical)).any())
 
 
 def find_teeth(found: Components, keep: NDArray[np.bool_], rules: Rules) -> list[list[Box]]:
