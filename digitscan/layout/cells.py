@@ -24,7 +24,7 @@ class CellParameters:
     level : float
         Share of the lower string's height that both have in common, so that they stand in one line.
     gap : float
-        Widest gap between them where the cell holds several lines of text.
+        Widest gap between them: two that stand further apart are two numbers, whose wall was not found.
     lines : int
         Lines of text in a cell from which on it is a column rather than a cell.
     label : float
@@ -33,7 +33,7 @@ class CellParameters:
 
     alike: float = 0.5
     level: float = 0.45
-    gap: float = 1.3
+    gap: float = 2.0
     lines: int = 3
     label: float = 0.3
 
@@ -112,7 +112,7 @@ def _in_one_cell(strings: list[StringMarks], parameters: CellParameters) -> list
         run = [line[0]]
         for string in line[1:]:
             gap = string.box.x - run[-1].box.right
-            if column:
+            if column or gap > parameters.gap * max(string.height, run[-1].height):
                 merged.append(merge_strings(run))
                 run = [string]
             else:

@@ -84,7 +84,7 @@ def find_lattices(
         lattices = build_lattices([string], found, page.ink)
         look("lattices", lattices)
         return lattices, False
-    structure = RuledStructure.of(rules, shape)
+    structure = RuledStructure.of(rules, page.ink)
     mask, rules = _without_strays(page, rules, structure)
     found = label(mask)
     look("components", found)
@@ -116,7 +116,9 @@ def find_lattices(
     numbered = layout in (Layout.AUTO, Layout.TABLE) and structure.main is not None
     if numbered:
         lattices = [
-            lattice if cell is None or cell.table != structure.main else replace(lattice, row=cell.row, column=cell.column)
+            lattice
+            if cell is None or cell.table != structure.main
+            else replace(lattice, row=cell.row, column=cell.column)
             for lattice, cell in zip(lattices, (cells[k] for k in order), strict=True)
         ]
     look("lattices", lattices)

@@ -7,7 +7,7 @@ column, as in a spreadsheet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,7 +196,7 @@ class RuledTable:
         columns = [line for line in columns if _reaches(line, rows) or line.inked() >= _LONG * shortest]
         if len(columns) < 2:
             return None
-        return cls(frame, rows, columns, _spanned(rows, columns, shortest))
+        return cls(frame, rows, columns, spanned(rows, columns, shortest))
 
     def cells_of(self, boxes: Sequence[Box]) -> list[tuple[int, int] | None]:
         """1-based row and column of the cell that holds each box's middle; None outside the table."""
@@ -236,11 +236,22 @@ def _reaches(line: RuledLine, rows: Sequence[RuledLine]) -> bool:
     return bool((line.covered(levels[:-1], levels[1:]) >= _REACHES).any())
 
 
-def _spanned(rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: float) -> NDArray[np.int64]:
+Traced = Callable[[RuledLine, float, float, bool], bool]
+"""Whether a line, from and to so far along it, has left a trace: the last tells horizontal ones."""
+
+
+def _untraced(line: RuledLine, start: float, stop: float, horizontal: bool) -> bool:
+    return False
+
+
+def spanned(
+    rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: float, traced: Traced = _untraced
+) -> NDArray[np.int64]:
     """First cell of every cell, see `RuledTable`: cells without a line between are one, where they make a rectangle."""
     height, width = len(rows) - 1, len(columns) - 1
-    open_right = _open_sides(columns, rows, shortest)[:, :height].T  # (height, width + 1), the left side of each cell
-    open_below = _open_sides(rows, columns, shortest)[:, :width]  # (height + 1, width), the upper side of each cell
+    # (height, width + 1), the left side of each cell; (height + 1, width), the upper side of each
+    open_right = _open_sides(columns, rows, shortest, traced, horizontal=False)[:, :height].T
+    open_below = _open_sides(rows, columns, shortest, traced, horizontal=True)[:, :width]
     group = np.arange(height * width).reshape(height, width)
     for r, c in np.argwhere(open_right[:, 1:width]):
         group[group == group[r, c + 1]] = group[r, c]
@@ -255,7 +266,9 @@ def _spanned(rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: 
     return first
 
 
-def _open_sides(lines: Sequence[RuledLine], others: Sequence[RuledLine], shortest: float) -> NDArray[np.bool_]:
+def _open_sides(
+    lines: Sequence[RuledLine], others: Sequence[RuledLine], shortest: float, traced: Traced, *, horizontal: bool
+) -> NDArray[np.bool_]:
     """Where lines are missing between those that cross them: (len(lines), len(others) - 1)."""
     found = np.zeros((len(lines), len(others) - 1), bool)
     for own, line in zip(found, lines, strict=True):
@@ -263,4 +276,6 @@ def _open_sides(lines: Sequence[RuledLine], others: Sequence[RuledLine], shortes
         places = np.array([other.at(middle) for other in others])
         sides = np.diff(places)
         own[:] = (sides >= shortest) & (line.covered(places[:-1], places[1:]) < _WALL)
+        for k in np.flatnonzero(own).tolist():
+            own[k] = not traced(line, float(places[k]), float(places[k + 1]), horizontal)
     return found

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import Box
+from digitscan.core.types import Box, Ink
 from digitscan.imaging.rules import Rules, rule_length
-from digitscan.layout.ruled import RuledTable
+from digitscan.layout.faint import has_ridge, with_faint_lines
+from digitscan.layout.ruled import RuledTable, spanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +76,26 @@ class RuledStructure:
     main: int | None
 
     @classmethod
-    def of(cls, rules: Rules, shape: tuple[int, int], parameters: StructureParameters = PARAMETERS) -> RuledStructure:
+    def of(cls, rules: Rules, ink: Ink, parameters: StructureParameters = PARAMETERS) -> RuledStructure:
         """Make tables of a page's ruling lines.
 
         Parameters
         ----------
         rules : Rules
-        shape : (int, int)
-            Height and width of the page in pixels.
+        ink : (H, W) uint8
+            Soft ink of the page, rules and all.
         """
+        shape = (ink.shape[0], ink.shape[1])
         frames = sorted(rules.frames, key=lambda f: -f.width * f.height)
         made = [RuledTable.of(rules.horizontals, rules.verticals, f, rule_length(shape)) for f in frames]
-        tables = tuple(table for table in made if table is not None)
+        tables = tuple(_completed(table, ink, rule_length(shape)) for table in made if table is not None)
         boxes = frozenset(k for k, table in enumerate(tables) if _is_box_row(table, parameters))
         main = next(
             (
                 k
                 for k, table in enumerate(tables)
-                if min(table.first.shape[:2]) >= 2 and table.frame.width * table.frame.height >= 0.05 * shape[0] * shape[1]
+                if min(table.first.shape[:2]) >= 2
+                and table.frame.width * table.frame.height >= 0.05 * shape[0] * shape[1]
             ),
             None,
         )
@@ -138,6 +141,19 @@ class RuledStructure:
             if any(abs(line.at(place) - at) <= reach for line in lines):
                 return False
         return inside
+
+
+def _completed(table: RuledTable, ink: Ink, shortest: float) -> RuledTable:
+    """A table with the lines that are too faint to be found by themselves, and its cells made anew."""
+    columns = with_faint_lines(table.columns, table.rows, ink, horizontal=False)
+    rows = with_faint_lines(table.rows, columns, ink, horizontal=True)
+    first = spanned(
+        rows,
+        columns,
+        shortest,
+        lambda line, start, stop, horizontal: has_ridge(ink, line, start, stop, horizontal=horizontal),
+    )
+    return RuledTable(table.frame, rows, columns, first)
 
 
 def _is_box_row(table: RuledTable, parameters: StructureParameters) -> bool:

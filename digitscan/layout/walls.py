@@ -126,7 +126,9 @@ def find_remains(
     for k in slim.tolist():
         left, top, right, bottom = edges[k]
         x, y = (left + right) / 2, (top + bottom) / 2
-        are[k] = any(first - reach <= y <= last + reach and abs(line.at(y) - x) <= apart for line, first, last in courses)
+        are[k] = any(
+            first - reach <= y <= last + reach and abs(line.at(y) - x) <= apart for line, first, last in courses
+        )
     return Remains(are, open_ones)
 
 
@@ -164,9 +166,7 @@ def find_teeth(found: Components, keep: NDArray[np.bool_], rules: Rules) -> list
     combs = []
     for floor in rules.horizontals:
         on = (x[narrow] + w[narrow] >= floor.x) & (x[narrow] <= floor.right)
-        at_foot = np.minimum(
-            np.abs(floor.y - (y[narrow] + h[narrow])), np.abs(floor.bottom - y[narrow])
-        ) <= thin + 2
+        at_foot = np.minimum(np.abs(floor.y - (y[narrow] + h[narrow])), np.abs(floor.bottom - y[narrow])) <= thin + 2
         own = narrow[on & at_foot]
         if len(own) < 3:
             continue
