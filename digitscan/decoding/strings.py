@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,8 @@ _STRUCK, _STRUCK_ON_PAGE = 0.5, 0.8
 What it is less sure of is for review."""
 _NOTHING = 0.9
 """How sure the reader of lines must be that a string on a page is a word."""
+_BESIDE = 1.0
+"""Gap, in heights of the string, up to which a mark of digit size beside a number may be part of it."""
 _BEHIND_STROKE = -1.2
 """Mean log probability over its views from which a text behind a stroke is a number."""
 
@@ -125,7 +128,8 @@ def read_string(
         return []
     weights = shares(paths)
     found = []
-    for run in _runs(paths[0], edges, posteriors, height, whole):
+    runs = _runs(paths[0], edges, posteriors, height, whole)
+    for run in runs:
         digits = [
             digit_of(edges[s.edge], posteriors[s.edge], s)
             for s in run
@@ -156,9 +160,29 @@ def read_string(
                 unsure(digits),
                 maybe_word=not whole and _like_letters(digits),
                 written="" if marked else text,
+                doubt=_unread(run, paths[0], edges, height),
             )
         )
+    if line is not None and found:
+        other = line.likeliest()
+        if other != "".join(own.text for own in found):
+            told = f"the two readers differ: {' '.join(own.text for own in found)} or {other or 'nothing'}"
+            found = [replace(own, doubt=own.doubt or told) for own in found]
     return found
+
+
+def _unread(run: Sequence[Symbol], path: Path, edges: Sequence[Edge], height: float) -> str:
+    """What stands beside the digits of a number, close to them and as high as they are, and was not read; or nothing."""
+    own = {symbol.edge for symbol in run}
+    box = union(edges[symbol.edge].box for symbol in run if symbol.digit is not None or not edges[symbol.edge].small)
+    for symbol in path.symbols:
+        edge = edges[symbol.edge]
+        if symbol.digit is not None or edge.small or symbol.edge in own:
+            continue
+        if edge.box.x - box.right < _BESIDE * height and box.x - edge.box.right < _BESIDE * height:
+            side = "right" if edge.box.center[0] > box.center[0] else "left"
+            return f"a stroke at the {side} was not read"
+    return ""
 
 
 def read_behind_stroke(line: WholeLine) -> list[ReadString]:
@@ -197,6 +221,10 @@ def _read_together(
     weights = np.exp(evidence - evidence[0])
     weights /= weights.sum()
     best = rivals[0]
+    by_line = max(rivals, key=lambda rival: rival.line)
+    by_lattice = max(rivals, key=lambda rival: rival.lattice)
+    rival = by_line if by_line.text != best.text else by_lattice
+    doubt = f"the two readers differ: {best.text} or {rival.text}" if rival.text != best.text else ""
     digits = digits_of(best, edges, posteriors, line)
     alternatives = tuple(
         Alternative(rival.text, float(weight))
@@ -212,6 +240,7 @@ def _read_together(
         unsure(digits),
         maybe_word=not whole and _like_letters(digits),
         written=line.written(best.text),
+        doubt=doubt,
     )
 
 

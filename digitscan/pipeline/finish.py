@@ -142,7 +142,7 @@ def _reading(
         box = to_source(read.box)
         row, column = cell or (None, None)
         return FieldReading(name, row, column, "", (), read.confidence, State.STRUCK, True, read.reason, (), box)
-    review = read.confidence < config.decode.review_below
+    review = read.confidence < config.decode.review_below or bool(read.doubt)
     return FieldReading(
         name=name,
         row=cell[0] if cell else None,
@@ -152,7 +152,7 @@ def _reading(
         confidence=read.confidence,
         state=State.VALUE,
         review=review,
-        reason=read.reason if review else "",
+        reason=(read.doubt or read.reason) if review else "",
         alternatives=read.alternatives,
         box=to_source(read.box),
         written=read.written,
