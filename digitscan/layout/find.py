@@ -95,14 +95,16 @@ def find_lattices(
     typical = float(np.median(heights)) if len(heights) else 0.0
     left = find_remains(found, keep, rules, structure, typical)
     remains = left.are
-    teeth = find_teeth(found, keep, rules)
-    toothed = {tuple(t) for own in teeth for t in own}
-    remains |= np.array([tuple(int(v) for v in b) in toothed for b in found.boxes], bool).reshape(-1)
+    teeth = find_teeth(found, rules, structure)
+    combs = _combs([[found.box(k) for k in own] for own in teeth], rules)
+    toothed = np.zeros(len(found), bool)
+    toothed[[k for own in teeth for k in own]] = True
+    remains |= toothed
     keep &= ~remains
     brackets = find_brackets(found, keep)
     keep &= ~brackets
     found = replace(found, areas=np.where(remains, 0, found.areas))
-    walls = [found.box(int(k)) for k in np.flatnonzero(brackets | remains) if tuple(found.box(int(k))) not in toothed]
+    walls = [found.box(int(k)) for k in np.flatnonzero((brackets | remains) & ~toothed)]
     walls += [post for line in left.courses for post in line.posts(typical)]
     barriers = _barriers(rules, structure, walls)
     if layout is Layout.TABLE:
@@ -110,7 +112,7 @@ def find_lattices(
         barriers = replace(barriers, lanes=tuple(corridors(found.boxes[near], typical)))
     gap = natural_gap(found, keep) if layout is Layout.TABLE else 0.75
     strings = find_strings(found, keep, barriers, gap=gap)
-    strings, cells = join_in_cells(strings, structure, _combs(teeth, rules))
+    strings, cells = join_in_cells(strings, structure, combs)
     order = reading_order([s.box for s in strings])
     lattices = build_lattices([strings[k] for k in order], found, page.ink)
     numbered = layout in (Layout.AUTO, Layout.TABLE) and structure.main is not None

@@ -153,28 +153,82 @@ def _is_level(
     return bool((level & (gap <= parameters.near * typical)).any())
 
 
-def find_teeth(found: Components, keep: NDArray[np.bool_], rules: Rules) -> list[list[Box]]:
-    """Teeth of combs: short thin strokes that stand on one horizontal rule at an even pitch, floor by floor.
+@dataclass(frozen=True, slots=True)
+class CombParameters:
+    """What the teeth of a comb look like.
 
-    A 1 that stands on a line has no fellows at a pitch of their own.
+    Attributes
+    ----------
+    fewest : int
+        Teeth of one comb at least.
+    uneven : float
+        How far the pitch between two teeth may lie from the usual one, in pitches; print is even.
+    alike : float
+        How far the top of a tooth may lie from those of its fellows, in heights of a tooth.
+    foot : float
+        Gap between a tooth and its floor, in thicknesses of a rule.
+    """
+
+    fewest: int = 4
+    uneven: float = 0.1
+    alike: float = 0.2
+    foot: float = 1.6
+
+
+COMBS = CombParameters()
+
+
+def find_teeth(
+    found: Components,
+    rules: Rules,
+    structure: RuledStructure,
+    parameters: CombParameters = COMBS,
+) -> list[list[int]]:
+    """Teeth of combs, comb by comb: thin strokes of like height that stand on one horizontal rule at an even pitch.
+
+    A 1 that stands on a line is no tooth: it has no fellows of its height at a pitch of their own, and what stands in
+    a ruled cell is writing.
+
+    Returns
+    -------
+    list of list of int
+        0-based components, from left to right.
     """
     if not rules.horizontals:
         return []
     thin = max(3.0, 1.6 * rules.thickness_px + 1)
     x, y, w, h = (found.boxes[:, k].astype(np.float64) for k in range(4))
-    narrow = np.flatnonzero((w <= thin) & (h >= 4) & (found.areas > 0))
+    narrow = np.flatnonzero((w <= thin) & (h >= 1.5 * w) & (h >= 4) & (found.areas > 0))
+    cells = structure.cells_of([found.box(int(k)) for k in narrow])
+    narrow = narrow[[cell is None for cell in cells]] if len(narrow) else narrow
     combs = []
+    slack = max(3.0, parameters.foot * rules.thickness_px + 1)
     for floor in rules.horizontals:
         on = (x[narrow] + w[narrow] >= floor.x) & (x[narrow] <= floor.right)
-        at_foot = np.minimum(np.abs(floor.y - (y[narrow] + h[narrow])), np.abs(floor.bottom - y[narrow])) <= thin + 2
-        own = narrow[on & at_foot]
-        if len(own) < 3:
-            continue
-        own = own[np.argsort(x[own], kind="stable")]
-        pitch = np.diff(x[own] + w[own] / 2)
-        usual = float(np.median(pitch))
-        even = float((np.abs(pitch - usual) <= max(2.0, 0.15 * usual)).mean())
-        alike = float(np.median(np.abs(h[own] - np.median(h[own])))) <= max(2.0, 0.15 * float(np.median(h[own])))
-        if even >= 0.7 and alike and usual > 2 * thin:
-            combs.append([found.box(int(k)) for k in own])
+        own = narrow[on & (np.abs(floor.y - (y[narrow] + h[narrow])) <= slack)]
+        if len(own) >= parameters.fewest:
+            combs += _even_runs(own[np.argsort(x[own], kind="stable")], x + w / 2, y, h, parameters)
     return combs
+
+
+def _even_runs(
+    own: NDArray[np.int64],
+    middle: NDArray[np.float64],
+    top: NDArray[np.float64],
+    high: NDArray[np.float64],
+    parameters: CombParameters,
+) -> list[list[int]]:
+    """The longest run of strokes on one floor that stand at an even pitch and end at one height; none, or one."""
+    best: list[int] = []
+    for k, first in enumerate(own.tolist()):
+        level = [j for j in own[k + 1 :].tolist() if abs(top[j] - top[first]) <= parameters.alike * high[first]]
+        for second in level:
+            pitch = middle[second] - middle[first]
+            run = [first, second]
+            for j in level:
+                step = (middle[j] - middle[run[-1]]) / pitch if pitch > 0 else 0.0
+                if abs(step - 1) <= parameters.uneven:
+                    run.append(j)
+            if len(run) > len(best):
+                best = run
+    return [best] if len(best) >= parameters.fewest else []
