@@ -22,6 +22,10 @@ from digitscan.segmentation.struck import covers, find_struck
 
 _LARGE_PAGE = 2000
 """Shorter side in pixels from which a page may be halved: A4 at 250 dpi and more, photographs of 12 megapixels."""
+_SMALL_WRITING = 20.0
+"""Height of strings, in pixels, below which a page is enlarged before its ink is found: thin strokes break there."""
+_MOST_PIXELS = 16_000_000
+"""Pixels of an enlarged page at most: A4 at 300 dpi has nine million."""
 _LARGE_WRITING = (10.0, 13.0)
 """Heights of strings, in pixels of the halved page, from which it is read so: a fifth of them may be lower than the
 first, half of them lower than the second. Capitals of 9 points at 300 dpi have 13, their small letters 10."""
@@ -43,11 +47,12 @@ def prepare_page(
     """
     if turn is None:
         turn = 0 if config.imaging.orientation == "auto" else int(config.imaging.orientation)
-    halved = config.imaging.reduce and _is_large(page.image, config.layout)
-    binary, levels, rules = find_ink(page, config, turn, look, halved=halved)
+    scale = 0.5 if config.imaging.reduce and _is_large(page.image, config.layout) else 1.0
+    binary, levels, rules = find_ink(page, config, turn, look, scale=scale)
     lattices, table_found = find_lattices(binary, rules, config.layout, look)
-    if halved and not _written_large(lattices):
-        binary, levels, rules = find_ink(page, config, turn, look)
+    better = _better_scale(lattices, scale, page.image, config.layout)
+    if better != scale:
+        binary, levels, rules = find_ink(page, config, turn, look, scale=better)
         lattices, table_found = find_lattices(binary, rules, config.layout, look)
     # The stroke may have been taken for a rule: it is looked for in all ink.
     crossed = config.layout is not Layout.DIGIT and lattices
@@ -99,6 +104,20 @@ def prepare_page(
 
 def _is_large(image: GrayImage, layout: Layout) -> bool:
     return layout not in (Layout.LINE, Layout.DIGIT) and min(image.shape) >= _LARGE_PAGE
+
+
+def _better_scale(lattices: Sequence[StringLattice], scale: float, image: GrayImage, layout: Layout) -> float:
+    """The scale at which a page should be read, by the height of what was found on it at one scale."""
+    if layout in (Layout.LINE, Layout.DIGIT) or not lattices:
+        return scale
+    if scale < 1:
+        return scale if _written_large(lattices) else 1.0
+    several = [lattice.height for lattice in lattices if len(lattice.pieces) > 1]
+    height = float(np.median(several)) if several else _SMALL_WRITING
+    if height >= _SMALL_WRITING:
+        return 1.0
+    wanted = min(3.0, float(np.ceil(_SMALL_WRITING / height)))
+    return wanted if image.size * wanted**2 <= _MOST_PIXELS else 1.0
 
 
 def _written_large(lattices: Sequence[StringLattice]) -> bool:
