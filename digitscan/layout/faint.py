@@ -32,15 +32,21 @@ class FaintParameters:
         Share of its course on which it does.
     beyond : float
         By how much this share is larger than that of courses beside it: texture is everywhere.
+    sticks_out : float
+        How far lines go on beyond the last one that crosses them, in usual gaps, for a row or column that is open there.
+    agree : float
+        Share of them that do.
     reach, beside : int
         Pixels to either side where the line itself, and then the paper, is looked for.
     """
 
     off: float = 0.16
-    most: int = 4
+    most: int = 8
     ridge: int = 5
     share: float = 0.55
     beyond: float = 0.3
+    sticks_out: float = 0.6
+    agree: float = 0.5
     reach: int = 2
     beside: int = 6
 
@@ -125,7 +131,7 @@ def with_faint_lines(
     found = [lines[0]]
     for before, after, gap in zip(lines, lines[1:], gaps.tolist(), strict=False):
         count = round(gap / usual)
-        if 2 <= count <= parameters.most and abs(gap / usual - count) <= parameters.off * count:
+        if 2 <= count <= parameters.most and abs(gap / usual - count) <= min(parameters.off * count, 2 * parameters.off):
             low = np.array([before.at(p) for p in places])
             high = np.array([after.at(p) for p in places])
             for k in range(1, count):
@@ -162,3 +168,30 @@ def _best_shift(
 
 def _edge(line: RuledLine) -> float:
     return float(np.median(line.across))
+
+
+def with_open_ends(
+    lines: list[RuledLine], others: Sequence[RuledLine], parameters: FaintParameters = PARAMETERS
+) -> list[RuledLine]:
+    """Close a table where the lines across go on beyond its first or last line: cells stand open there.
+
+    Parameters
+    ----------
+    lines : list of RuledLine
+        Of one direction, in order.
+    others : sequence of RuledLine
+        Of the other direction: how far they go says where the table ends.
+    """
+    if len(lines) < 3 or len(others) < 3:
+        return lines
+    usual = float(np.median(np.diff([_edge(line) for line in lines])))
+    first, last = lines[0], lines[-1]
+    before = np.array([first.at(_edge(other)) - other.ends[0] for other in others])
+    after = np.array([other.ends[1] - last.at(_edge(other)) for other in others])
+    found = list(lines)
+    for away, line, sign in ((before, first, -1.0), (after, last, 1.0)):
+        out = away >= parameters.sticks_out * usual
+        if out.mean() >= parameters.agree:
+            moved = RuledLine(line.along, line.across + sign * float(np.median(away[out])), line.spans)
+            found = [moved, *found] if sign < 0 else [*found, moved]
+    return found

@@ -6,7 +6,9 @@ BinaryPage and Rules ─ find_lattices ─> StringLattices in reading order
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from digitscan.core.observer import Observer, unobserved
@@ -22,6 +24,8 @@ from digitscan.segmentation.components import label
 from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
 from digitscan.segmentation.marks import one_string
 
+_STRAY = 2.0
+"""Longest segment that may be a stroke of a digit, in lengths of the shortest rule that is found for sure."""
 MAX_CHARACTERS = 15_000
 """Marks of character size read on one page, the largest first: three times a page of dense print."""
 
@@ -38,26 +42,48 @@ def _barriers(rules: Rules, structure: RuledStructure, others: list[Box]) -> Bar
     return Barriers(tuple(posts))
 
 
-def _without_strays(page: BinaryPage, rules: Rules, structure: RuledStructure) -> tuple[Mask, Rules]:
-    """Give strokes that lie on no line of their table back to the ink; and the rules without them."""
-    across, down = structure.strays(rules, rule_length(page.mask.shape[:2]))
-    if not (across or down) or rules.pixels is None:
-        return page.mask, rules
-    pixels = rules.pixels.copy()
+def _without_strays(page: BinaryPage, rules: Rules, structure: RuledStructure) -> tuple[Mask, Rules, Mask]:
+    """Give short strokes that lie on no line of their table back to the ink.
+
+    Returns
+    -------
+    mask : (H, W) bool
+        Ink without rules.
+    rules : Rules
+        Without such strokes.
+    walls : (H, W) bool
+        Ink of the lines of tables.
+    """
+    if rules.pixels is None or not structure.tables:
+        return page.mask, rules, np.zeros_like(page.mask)
+    across, down = structure.strays(rules)
+    pixels, walls = rules.pixels.copy(), np.zeros_like(rules.pixels)
+    for table in structure.tables:
+        x, y, w, h = table.frame
+        inside = np.s_[max(y - 3, 0) : y + h + 3, max(x - 3, 0) : x + w + 3]
+        walls[inside] = rules.pixels[inside]
+    longest = _STRAY * rule_length((page.mask.shape[0], page.mask.shape[1]))
+    given = False
     for segments, places in ((rules.horizontals, across), (rules.verticals, down)):
         for k in places:
             x, y, w, h = segments[k]
-            pixels[y : y + h, x : x + w] = 0
+            walls[y : y + h, x : x + w] = 0
+            if max(w, h) <= longest:
+                pixels[y : y + h, x : x + w] = 0
+                given = True
+    walls = cv2.dilate(walls, np.ones((3, 3), np.uint8)).view(np.bool_)
+    if not given:
+        return page.mask, rules, walls
     kept = replace(
         rules,
-        horizontals=[s for k, s in enumerate(rules.horizontals) if k not in across],
-        verticals=[s for k, s in enumerate(rules.verticals) if k not in down],
+        horizontals=[s for k, s in enumerate(rules.horizontals) if k not in across or s.width > longest],
+        verticals=[s for k, s in enumerate(rules.verticals) if k not in down or s.height > longest],
         pixels=pixels,
     )
-    return remove_rules(page.ruled, pixels, rules.thickness_px), kept
+    return remove_rules(page.ruled, pixels, rules.thickness_px), kept, walls
 
 
-def _combs(teeth: list[list[Box]], rules: Rules) -> list[Box]:
+def _combs(teeth: list[list[Box]]) -> list[Box]:
     """Combs as places that hold ONE number however far apart its digits are."""
     fields = []
     for own in teeth:
@@ -68,24 +94,41 @@ def _combs(teeth: list[list[Box]], rules: Rules) -> list[Box]:
     return fields
 
 
-def find_lattices(
-    page: BinaryPage, rules: Rules, layout: Layout, look: Observer = unobserved
-) -> tuple[list[StringLattice], bool]:
-    """All strings of a page with their hypotheses, in reading order, and whether a ruled table was found."""
+class PageLayout(NamedTuple):
+    """What stands where on a page.
+
+    Attributes
+    ----------
+    lattices : list of StringLattice
+        All strings with their hypotheses, in reading order.
+    table_found : bool
+        There is a ruled table, and its strings have their cells.
+    walls : (H, W) bool
+        Ink of the lines of tables and boxes.
+    """
+
+    lattices: list[StringLattice]
+    table_found: bool
+    walls: Mask
+
+
+def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer = unobserved) -> PageLayout:
+    """All strings of a page with their hypotheses, by its rules and its marks."""
+    no_walls = np.zeros_like(page.mask)
     shape = (page.mask.shape[0], page.mask.shape[1])
     if layout is Layout.LINE or layout is Layout.DIGIT:
         found = label(page.mask)
         look("components", found)
         string = one_string(found, shape)
         if string is None:
-            return [], False
+            return PageLayout([], False, no_walls)
         if layout is Layout.DIGIT:
-            return [whole_lattice(string, found, page.ink)], False
+            return PageLayout([whole_lattice(string, found, page.ink)], False, no_walls)
         lattices = build_lattices([string], found, page.ink)
         look("lattices", lattices)
-        return lattices, False
+        return PageLayout(lattices, False, no_walls)
     structure = RuledStructure.of(rules, page.ink)
-    mask, rules = _without_strays(page, rules, structure)
+    mask, rules, walls = _without_strays(page, rules, structure)
     found = label(mask)
     look("components", found)
     keep = character_like(found, shape)
@@ -96,7 +139,7 @@ def find_lattices(
     left = find_remains(found, keep, rules, structure, typical)
     remains = left.are
     teeth = find_teeth(found, rules, structure)
-    combs = _combs([[found.box(k) for k in own] for own in teeth], rules)
+    combs = _combs([[found.box(k) for k in own] for own in teeth])
     toothed = np.zeros(len(found), bool)
     toothed[[k for own in teeth for k in own]] = True
     remains |= toothed
@@ -104,9 +147,9 @@ def find_lattices(
     brackets = find_brackets(found, keep)
     keep &= ~brackets
     found = replace(found, areas=np.where(remains, 0, found.areas))
-    walls = [found.box(int(k)) for k in np.flatnonzero((brackets | remains) & ~toothed)]
-    walls += [post for line in left.courses for post in line.posts(typical)]
-    barriers = _barriers(rules, structure, walls)
+    posts = [found.box(int(k)) for k in np.flatnonzero((brackets | remains) & ~toothed)]
+    posts += [post for line in left.courses for post in line.posts(typical)]
+    barriers = _barriers(rules, structure, posts)
     if layout is Layout.TABLE:
         near = (found.areas >= 6) & (found.boxes[:, 3] < 2.5 * max(typical, 1.0))
         barriers = replace(barriers, lanes=tuple(corridors(found.boxes[near], typical)))
@@ -124,4 +167,4 @@ def find_lattices(
             for lattice, cell in zip(lattices, (cells[k] for k in order), strict=True)
         ]
     look("lattices", lattices)
-    return lattices, numbered
+    return PageLayout(lattices, numbered, walls)

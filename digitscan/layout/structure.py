@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import Box, Ink
 from digitscan.imaging.rules import Rules, rule_length
-from digitscan.layout.faint import has_ridge, with_faint_lines
+from digitscan.layout.faint import has_ridge, with_faint_lines, with_open_ends
 from digitscan.layout.ruled import RuledTable, spanned
 
 
@@ -33,8 +33,6 @@ class StructureParameters:
         Widest cell, in its heights, that holds one digit. Boxes for single digits are made a little higher than wide.
     fewest_boxes : int
         Cells side by side from which on a single row of them is one number.
-    stray : float
-        Longest segment that may be a stroke of a digit, in lengths of the shortest rule that is found for sure.
     even : float
         Largest share by which the boxes of one row differ in width.
     """
@@ -43,7 +41,6 @@ class StructureParameters:
     on_course_px: float = 3.0
     box_width: float = 1.5
     fewest_boxes: int = 2
-    stray: float = 2.0
     even: float = 0.35
 
 
@@ -114,21 +111,14 @@ class RuledStructure:
         """The vertical lines between cells that hold numbers of their own, as thin boxes."""
         return [wall for k, table in enumerate(self.tables) if k not in self.box_rows for wall in table.walls()]
 
-    def strays(
-        self, rules: Rules, shortest: float, parameters: StructureParameters = PARAMETERS
-    ) -> tuple[list[int], list[int]]:
-        """Short segments inside a table that lie on none of its lines: places in `rules.horizontals` and `verticals`.
+    def strays(self, rules: Rules, parameters: StructureParameters = PARAMETERS) -> tuple[list[int], list[int]]:
+        """Segments inside a table that lie on none of its lines: places in `rules.horizontals` and `verticals`.
 
         A straight stroke of a digit looks like a rule when it is as long as a cell; it lies where no line runs.
         """
         reach = max(parameters.on_course_px, parameters.on_course * rules.thickness_px)
-        across, down = [], []
-        for found, segments, horizontal in ((across, rules.horizontals, True), (down, rules.verticals, False)):
-            for k, segment in enumerate(segments):
-                length = segment.width if horizontal else segment.height
-                if length <= parameters.stray * shortest and self._is_stray(segment, reach, horizontal=horizontal):
-                    found.append(k)
-        return across, down
+        across = [k for k, s in enumerate(rules.horizontals) if self._is_stray(s, reach, horizontal=True)]
+        return across, [k for k, s in enumerate(rules.verticals) if self._is_stray(s, reach, horizontal=False)]
 
     def _is_stray(self, segment: Box, reach: float, *, horizontal: bool) -> bool:
         x, y = segment.center
@@ -145,8 +135,9 @@ class RuledStructure:
 
 def _completed(table: RuledTable, ink: Ink, shortest: float) -> RuledTable:
     """A table with the lines that are too faint to be found by themselves, and its cells made anew."""
-    columns = with_faint_lines(table.columns, table.rows, ink, horizontal=False)
-    rows = with_faint_lines(table.rows, columns, ink, horizontal=True)
+    rows, columns = with_open_ends(table.rows, table.columns), with_open_ends(table.columns, table.rows)
+    columns = with_faint_lines(columns, rows, ink, horizontal=False)
+    rows = with_faint_lines(rows, columns, ink, horizontal=True)
     first = spanned(
         rows,
         columns,

@@ -49,17 +49,17 @@ def prepare_page(
         turn = 0 if config.imaging.orientation == "auto" else int(config.imaging.orientation)
     scale = 0.5 if config.imaging.reduce and _is_large(page.image, config.layout) else 1.0
     binary, levels, rules = find_ink(page, config, turn, look, scale=scale)
-    lattices, table_found = find_lattices(binary, rules, config.layout, look)
-    better = _better_scale(lattices, scale, page.image, config.layout)
+    found = find_lattices(binary, rules, config.layout, look)
+    better = _better_scale(found.lattices, scale, page.image, config.layout)
     if better != scale:
         binary, levels, rules = find_ink(page, config, turn, look, scale=better)
-        lattices, table_found = find_lattices(binary, rules, config.layout, look)
+        found = find_lattices(binary, rules, config.layout, look)
     # The stroke may have been taken for a rule: it is looked for in all ink.
-    crossed = config.layout is not Layout.DIGIT and lattices
-    struck = find_struck(levels.dark_strokes(binary.ink)) if crossed else []
+    crossed = config.layout is not Layout.DIGIT and found.lattices
+    struck = find_struck(levels.dark_strokes(binary.ink) & ~found.walls) if crossed else []
     inks: list[Ink] = []
     strings = []
-    for lattice in lattices:
+    for lattice in found.lattices:
         edges = lattice_edges(lattice)
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
         region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
@@ -98,7 +98,7 @@ def prepare_page(
         layout=config.layout,
         strings=tuple(strings),
         crops=crops,
-        table_found=table_found,
+        table_found=found.table_found,
     )
 
 
