@@ -269,7 +269,10 @@ def _line_work(
     def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
         found = np.zeros(len(boxes), np.int32)
         for index, (x, y, w, h) in enumerate(boxes // 4):
-            found[index] = groups[y : y + h + 1, x : x + w + 1].max()
+            # The box of a long line that falls holds other marks too: its own are the most.
+            inside = groups[y : y + h + 1, x : x + w + 1]
+            inside = inside[inside > 0]
+            found[index] = np.bincount(inside).argmax() if len(inside) else 0
         return found
 
     h_group, v_group = group_of(h_boxes), group_of(v_boxes)
