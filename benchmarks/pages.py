@@ -21,41 +21,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import time
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from drawn_pages import KINDS, draw_page
-from drawn_pages.matching import Found, Tally, match
-from drawn_pages.sheet import DrawnPage, Rect
+from drawn_pages import DEALT, KINDS, draw_page
+from drawn_pages.matching import Tally
+from drawn_pages.reading import on_all, read_drawn
+from drawn_pages.sheet import DrawnPage
 from rich.console import Console
 from rich.table import Table
 
-from digitscan import Reader
-from digitscan.core.types import PageResult
-
 _COLORS = {"silent": (0, 0, 220), "review": (0, 140, 255), "made up": (200, 0, 200)}
-
-
-@cache
-def _reader(layout: str) -> Reader:
-    return Reader(layout=layout, jobs=1)
-
-
-def read_drawn(page: DrawnPage) -> Tally:
-    """Read one page and compare it with its truth."""
-    outcome = _reader(page.layout).read_image(page.image, f"{page.kind}-{page.seed}")
-    if not isinstance(outcome, PageResult):
-        numbers = sum(not n.optional for n in page.numbers)
-        return Tally(
-            1, 1, numbers, mistakes=[{"what": "failed", "truth": "", "readings": [], "reason": outcome.message}]
-        )
-    return match(page.numbers, [Found(r.text, Rect(*r.box), r.review, r.reason) for r in outcome.readings])
 
 
 def annotated(page: DrawnPage, tally: Tally) -> np.ndarray:
@@ -101,14 +80,6 @@ def _one(task: tuple[str, int, Path | None]) -> tuple[str, int, Tally, float]:
     return kind, seed, tally, took
 
 
-def _all(tasks: list[tuple[str, int, Path | None]], jobs: int) -> Iterator[tuple[str, int, Tally, float]]:
-    if jobs <= 1:
-        yield from map(_one, tasks)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_one, tasks)
-
-
 def _table(tallies: dict[str, Tally], seconds: dict[str, float]) -> Table:
     table = Table("kind", *("pages", "numbers", "right", "", "silent", "", "made up", "", "review", "CPU s/page"))
     for column in table.columns[1:]:
@@ -131,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=200, help="pages of all kinds together")
     parser.add_argument("--first", type=int, default=0, help="number of the first page")
-    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS), metavar="KIND")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(DEALT), metavar="KIND")
     parser.add_argument("--jobs", type=int, default=1, help="processes that read")
     parser.add_argument("--out", type=Path, help="JSON file with all counts and mistakes")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for the pages with mistakes")
@@ -149,7 +120,7 @@ def main() -> None:
     tasks = [(kinds[k % len(kinds)], k, given.keep) for k in range(given.first, given.first + given.pages)]
     tallies = {kind: Tally() for kind in kinds}
     seconds = dict.fromkeys(kinds, 0.0)
-    for kind, _, tally, took in _all(tasks, given.jobs):
+    for kind, _, tally, took in on_all(_one, tasks, given.jobs):
         tallies[kind].add(tally)
         seconds[kind] += took
     total = Tally()

@@ -11,8 +11,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+from bare_ones import compare_row
 from drawn_pages import KINDS, draw_page
 from drawn_pages.damage import Damage, damaged
+from drawn_pages.hands import Writer
 from drawn_pages.matching import Found, match
 from drawn_pages.sheet import Number, Rect, RuleStyle, Sheet
 
@@ -102,3 +104,25 @@ def test_an_optional_number_counts_only_when_it_is_read_wrong() -> None:
     for text, made_up in (("1927", 0), ("192", 1), ("", 0)):
         tally = match(year, [_found(text, BOXES[0])])
         assert (tally.numbers, tally.right, tally.silent, tally.made_up) == (0, 0, 0, made_up)
+
+
+def test_a_hand_of_bare_ones_draws_a_single_stroke() -> None:
+    for seed in range(20):
+        ink = Writer(np.random.default_rng(seed), bare=1.0).digit(1, 40) > 0.4
+        assert ink.shape[1] < 0.45 * ink.shape[0]
+        starts = ink[:, :1].sum(axis=1) + (np.diff(ink.astype(int), axis=1) == 1).sum(axis=1)
+        assert starts.max() == 1, seed  # no row of pixels crosses a second stroke
+
+
+@pytest.mark.parametrize(("texts", "review", "ones", "lost"), [
+    (["10113"], False, 3, False),
+    (["1", "0113"], False, 3, False),  # in pieces, and yet no 1 is lost
+    (["013"], False, 1, True),
+    (["013"], True, 1, False),
+    (["70113"], False, 2, True),
+    ([], False, 0, True),
+])  # fmt: skip
+def test_ones_are_counted_in_their_place(texts: list[str], review: bool, ones: int, lost: bool) -> None:
+    readings = [_found(text, Rect(10 + 8 * k, 10, 8, 20), review) for k, text in enumerate(texts)]
+    row = compare_row(0, Number("10113", BOXES[0]), readings)
+    assert (row.ones, row.lost) == (ones, lost)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .boxes import amount, box_rows
+from .boxes import amount, bare_ones, box_rows
 from .puzzles import puzzle
 from .registers import register
 from .sheet import DrawnPage, Rng
@@ -29,6 +29,9 @@ KINDS: dict[str, Callable[[int, Rng], DrawnPage]] = {
     "puzzles": puzzle,
 }
 """What draws a page of each kind, from its number and a generator of random numbers."""
+DEALT = tuple(KINDS)
+"""The kinds that a benchmark of pages has unless it is told others."""
+KINDS["bare-ones"] = bare_ones
 
 
 def draw_page(kind: str, seed: int) -> DrawnPage:

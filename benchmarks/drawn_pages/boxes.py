@@ -10,21 +10,25 @@ from .sheet import DrawnPage, Rect, Rng, RuleStyle, Sheet, pick_font, rule_style
 from .words import BOX_LABELS
 
 
-def _digits(rng: Rng, count: int) -> str:
+def _digits(rng: Rng, count: int, ones: float = 0.22) -> str:
     """Digits of a number in boxes; ones and zeros come often, as they do in dates and ids."""
-    shares = np.array([0.16, 0.22, 0.11, 0.08, 0.07, 0.08, 0.07, 0.07, 0.07, 0.07])
+    shares = np.array([0.16, 0.0, 0.11, 0.08, 0.07, 0.08, 0.07, 0.07, 0.07, 0.07])
+    shares *= (1 - ones) / 0.78
+    shares[1] = ones
     return "".join(map(str, rng.choice(10, count, p=shares)))
 
 
 def _box_row(
-    sheet: Sheet, rng: Rng, writer: Writer, x: float, y: float, cells: int, side: float, style: RuleStyle, dark: float
-) -> float:
+    sheet: Sheet, rng: Rng, writer: Writer, x: float, y: float, cells: int, side: float, style: RuleStyle, dark: float,
+    ones: float,
+) -> float:  # fmt: skip
     """One row of boxes or a comb, and its number; gives where it ends below."""
     wide, gap = side * float(rng.uniform(0.75, 1.1)), 0.0
     comb = rng.random() < 0.15
     if not comb and rng.random() < 0.3:
         gap = side * float(rng.uniform(0.12, 0.3))
-    text = _digits(rng, cells if rng.random() < 0.6 else int(rng.integers(max(1, cells // 2), cells + 1)))
+    filled = cells if rng.random() < 0.6 else int(rng.integers(max(1, cells // 2), cells + 1))
+    text = _digits(rng, filled, ones)
     if comb:
         sheet.rule(x, y + side, x + cells * wide, y + side, style)
         for k in range(cells + 1):
@@ -61,12 +65,16 @@ def _box_row(
     return bottom
 
 
-def box_rows(seed: int, rng: Rng) -> DrawnPage:
-    """Labels and rows of 4 to 16 boxes, filled by one hand; some rows end in empty boxes."""
+def box_rows(seed: int, rng: Rng, *, bare: float | None = None, ones: float = 0.22, kind: str = "boxes") -> DrawnPage:
+    """Labels and rows of 4 to 16 boxes, filled by one hand; some rows end in empty boxes.
+
+    `ones` is the share of the digits that are 1, `bare` the share of these that are a single stroke, a hand's own
+    habit where it is not given.
+    """
     side = float(np.exp(rng.uniform(np.log(26), np.log(85))))
     over = 2 if side < 40 else 1
     rows = int(rng.integers(2, 7))
-    writer = Writer(rng)
+    writer = Writer(rng, bare)
     cells = [int(rng.integers(4, 17)) for _ in range(rows)]
     sheet = Sheet(int((1.3 * max(cells) + 4) * side), int(rows * 2.9 * side + 2 * side), over, rng)
     style = rule_style(rng, 0.65 * side)
@@ -76,9 +84,14 @@ def box_rows(seed: int, rng: Rng) -> DrawnPage:
         if rng.random() < 0.7:
             sheet.print(str(rng.choice(BOX_LABELS)), x, y + 0.2 * side, float(np.clip(0.33 * side, 9, 24)), font, 0.85)
         y += 0.45 * side
-        y = _box_row(sheet, rng, writer, x, y, count, side, style, dark) + side * float(rng.uniform(0.5, 0.9))
+        y = _box_row(sheet, rng, writer, x, y, count, side, style, dark, ones) + side * float(rng.uniform(0.5, 0.9))
     image, numbers = damaged(sheet, random_damage(rng, 0.65 * side, patterned=0.15), rng)
-    return DrawnPage("boxes", seed, image, numbers)
+    return DrawnPage(kind, seed, image, numbers)
+
+
+def bare_ones(seed: int, rng: Rng) -> DrawnPage:
+    """Rows of boxes by a hand that writes every 1 as one stroke."""
+    return box_rows(seed, rng, bare=1.0, ones=0.45, kind="bare-ones")
 
 
 def _written_amount(rng: Rng) -> str:

@@ -17,6 +17,7 @@ class Found:
     box: Rect
     review: bool
     reason: str = ""
+    written: str = ""
 
     @property
     def digits(self) -> str:
