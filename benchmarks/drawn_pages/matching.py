@@ -8,6 +8,9 @@ from typing import Any
 
 from .sheet import Number, Rect
 
+COUNTS = ("pages", "failed", "numbers", "right", "silent", "made_up", "review")
+"""What a `Tally` counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -58,7 +61,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Count another page's."""
-        for name in ("pages", "failed", "numbers", "right", "silent", "made_up", "review"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.mistakes += other.mistakes
 

@@ -34,9 +34,11 @@ def read_drawn(page: DrawnPage) -> Tally:
     """Read one page and compare it with its truth."""
     found = readings_of(page.image, page.layout, f"{page.kind}-{page.seed}")
     if isinstance(found, PageFailure):
-        numbers = sum(not n.optional for n in page.numbers)
-        mistake = {"what": "failed", "truth": "", "readings": [], "reason": found.message}
-        return Tally(1, 1, numbers, mistakes=[mistake])
+        tally = match(page.numbers, [])
+        tally.failed, tally.silent = 1, 0  # nothing is read, and the page says so
+        for mistake in tally.mistakes:
+            mistake |= {"what": "failed", "reason": found.message}
+        return tally
     return match(page.numbers, found)
 
 
