@@ -18,7 +18,7 @@ from pathlib import Path
 from drawn_pages import draw_page
 from drawn_pages.matching import Found
 from drawn_pages.reading import on_all, readings_of
-from drawn_pages.sheet import Number
+from drawn_pages.truth import Number
 from rich.console import Console
 from rich.table import Table
 

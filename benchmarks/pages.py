@@ -38,7 +38,7 @@ from drawn_pages import DEALT, KINDS, draw_page
 from drawn_pages.comparing import compare_runs, load_run, print_comparison
 from drawn_pages.matching import COUNTS, Tally
 from drawn_pages.reading import on_all, read_drawn
-from drawn_pages.sheet import DrawnPage
+from drawn_pages.truth import DrawnPage
 from rich.console import Console
 from rich.table import Table
 

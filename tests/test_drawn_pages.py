@@ -17,7 +17,8 @@ from drawn_pages.comparing import compare_runs, sign_test
 from drawn_pages.damage import Damage, damaged
 from drawn_pages.hands import Writer
 from drawn_pages.matching import Found, match
-from drawn_pages.sheet import Number, Rect, RuleStyle, Sheet
+from drawn_pages.sheet import RuleStyle, Sheet
+from drawn_pages.truth import Number, Rect
 
 WITHOUT_NUMBERS = {"text"}
 

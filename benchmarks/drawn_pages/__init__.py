@@ -13,9 +13,9 @@ import numpy as np
 from .boxes import amount, bare_ones, box_rows
 from .puzzles import puzzle
 from .registers import register
-from .sheet import DrawnPage, Rng
 from .tables import marksheet, printed
 from .text import form, ghost, words_only
+from .truth import DrawnPage, Rng
 
 KINDS: dict[str, Callable[[int, Rng], DrawnPage]] = {
     "marksheets": marksheet,

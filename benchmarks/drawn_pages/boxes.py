@@ -6,7 +6,9 @@ import numpy as np
 
 from .damage import damaged, random_damage
 from .hands import Writer
-from .sheet import DrawnPage, Rect, Rng, RuleStyle, Sheet, pick_font, rule_style
+from .printing import pick_font
+from .sheet import RuleStyle, Sheet, rule_style
+from .truth import DrawnPage, Rect, Rng
 from .words import BOX_LABELS
 
 
@@ -52,7 +54,8 @@ def _box_row(
         )
         if spot is not None:
             spots.append(spot)
-    sheet.note(text, Rect.around(np.concatenate([spot.corners for spot in spots])))
+    boxes = [Rect(x + k * (wide + gap), y, wide, side) for k in range(cells)]
+    sheet.note(text, Rect.around(np.concatenate([spot.corners for spot in spots])), cells=boxes, size=share * side)
     bottom = y + side
     if not comb and rng.random() < 0.3:
         letters = "DDMMYYYY" if cells == 8 else "".join(rng.choice(list("DMYHJTN"), cells))
@@ -143,6 +146,7 @@ def amount(seed: int, rng: Rng) -> DrawnPage:
     x = left + sign + height * float(rng.uniform(0.15, 0.6))
     line = box.y + 1.45 * height + rng.normal(0, 0.08) * height
     spot = writer.write(sheet, text, x, line, height, float(rng.uniform(0.65, 1.0)))
-    sheet.note(text, spot)
+    inside = Rect(left + sign, box.y, box.width - sign, box.height)
+    sheet.note(text, spot, cells=[inside], size=height)
     image, numbers = damaged(sheet, random_damage(rng, height, patterned=0.5), rng)
     return DrawnPage("amounts", seed, image, numbers, "line")

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .sheet import Rect
+from .truth import Rect
 
 Run = dict[str, Any]
 _RANK = {"right": 0, "review": 1, "failed": 2, "silent": 3}

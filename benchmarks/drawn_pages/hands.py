@@ -20,7 +20,8 @@ from digitscan.training.handwriting import curve, draw, drawn_sources
 from digitscan.training.lines import draw_sign
 from digitscan.training.sources import Glyph, candidate_folders, load_mnist, tight
 
-from .sheet import Canvas, Rect, Rng, Sheet
+from .sheet import Sheet
+from .truth import Canvas, Rect, Rng
 
 _STEM: Stroke = ((0.05, 0.00), (0.05, 1.00))
 _LETTERS: dict[str, tuple[tuple[Stroke, ...], ...]] = {
@@ -143,9 +144,10 @@ class Writer:
         middle = height + lean / 2
         points = np.array([[middle + lean / 2, 4.0], [middle + bend, height / 2], [middle - lean / 2, height - 4.0]])
         points[[0, 2], 1] = height * 0.02 + 2, height * 0.98 + 2
-        return self._strokes(points, height)
+        return self.pen_stroke(points, height)
 
-    def _strokes(self, points: NDArray[np.float64], height: int) -> Canvas:
+    def pen_stroke(self, points: NDArray[np.float64], height: int) -> Canvas:
+        """A smooth stroke of this pen through points (N, 2), on a canvas for a digit `height` pixels high."""
         canvas = np.zeros((height + 8, 2 * height + 8), np.float32)
         pen = max(1, round(self.pen * height))
         cv2.polylines(canvas, [(curve(points) * 16).astype(np.int32)], False, 1.0, pen, cv2.LINE_AA, shift=4)

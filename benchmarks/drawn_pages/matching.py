@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .sheet import Number, Rect
+from .truth import Number, Rect
 
 COUNTS = ("pages", "failed", "numbers", "right", "silent", "made_up", "review")
 """What a `Tally` counts."""

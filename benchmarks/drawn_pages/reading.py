@@ -11,7 +11,7 @@ from digitscan import Reader
 from digitscan.core.types import PageFailure
 
 from .matching import Found, Tally, match
-from .sheet import DrawnPage, Gray, Rect
+from .truth import DrawnPage, Gray, Rect
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
