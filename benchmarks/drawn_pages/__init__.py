@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .boxes import amount, bare_ones, box_rows
+from .boxes import amount, bare_ones, box_rows, box_rows_and_table, dates, flowing_amount
+from .graded import bubbles, graded
 from .puzzles import puzzle
 from .registers import register
+from .scenes import desk, turned
+from .statements import statement
 from .tables import marksheet, printed
 from .text import form, ghost, words_only
 from .truth import DrawnPage, Rng
@@ -27,6 +30,14 @@ KINDS: dict[str, Callable[[int, Rng], DrawnPage]] = {
     "text": words_only,
     "ghosts": ghost,
     "puzzles": puzzle,
+    "statements": statement,
+    "graded": graded,
+    "dates": dates,
+    "mixed": box_rows_and_table,
+    "flowing": flowing_amount,
+    "bubbles": bubbles,
+    "turned": turned,
+    "desk": desk,
 }
 """What draws a page of each kind, from its number and a generator of random numbers."""
 DEALT = tuple(KINDS)

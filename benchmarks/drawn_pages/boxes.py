@@ -92,6 +92,61 @@ def box_rows(seed: int, rng: Rng, *, bare: float | None = None, ones: float = 0.
     return DrawnPage(kind, seed, image, numbers)
 
 
+def dates(seed: int, rng: Rng) -> DrawnPage:
+    """Eight boxes for a date, D, M and Y printed beneath, on a printed ground; one to four rows by one hand."""
+    side, writer, rows = float(rng.uniform(26, 75)), Writer(rng), int(rng.integers(1, 5))
+    sheet = Sheet(int(12 * side), int((2.4 * rows + 1.5) * side), 2 if side < 40 else 1, rng)
+    style, font = rule_style(rng, 0.65 * side), pick_font(rng, "Sans-Bold")
+    wide, dark, share = (
+        side * float(rng.uniform(0.75, 1.0)),
+        float(rng.uniform(0.7, 1.0)),
+        float(rng.uniform(0.55, 0.8)),
+    )
+    for row in range(rows):
+        x, y = side * float(rng.uniform(0.6, 2)), (1 + 2.4 * row) * side
+        text = f"{rng.integers(1, 32):02d}{rng.integers(1, 13):02d}{rng.integers(1940, 2031)}"
+        boxes = [Rect(x + k * wide, y, wide, side) for k in range(8)]
+        spots = []
+        for box, digit, letter in zip(boxes, text, "DDMMYYYY", strict=True):
+            sheet.frame(box, style)
+            middle = box.x + wide / 2
+            sheet.print(letter, middle, y + 1.5 * side, 0.36 * side, font, 0.85, align="center")
+            foot = y + side * (0.5 + share / 2) + rng.normal(0, 0.04) * side
+            spot = writer.write(sheet, digit, middle, foot, share * side, dark, align="center", squeeze=0.9 * wide)
+            spots += [spot.corners] if spot is not None else []
+        sheet.note(text, Rect.around(np.concatenate(spots)), cells=boxes, size=share * side)
+    image, numbers = damaged(sheet, random_damage(rng, 0.65 * side, patterned=1.0), rng)
+    return DrawnPage("dates", seed, image, numbers)
+
+
+def box_rows_and_table(seed: int, rng: Rng) -> DrawnPage:
+    """Rows of boxes above a small ruled table that the same hand filled."""
+    side = float(rng.uniform(28, 60))
+    writer, over = Writer(rng), 2 if side < 40 else 1
+    cells = [int(rng.integers(4, 12)) for _ in range(int(rng.integers(1, 4)))]
+    rows, columns = int(rng.integers(3, 8)), int(rng.integers(2, 5))
+    wide, pitch, height = 3.4 * side, 1.1 * side, 0.65 * side
+    sheet = Sheet(int(max(1.3 * max(cells), 3.4 * columns) * side + 3 * side),
+                  int((2.9 * len(cells) + 1.1 * rows + 3) * side), over, rng)  # fmt: skip
+    style, dark, y = rule_style(rng, height), float(rng.uniform(0.65, 1.0)), 0.8 * side
+    for count in cells:
+        y = _box_row(sheet, rng, writer, side, y + 0.5 * side, count, side, style, dark, 0.22) + 0.6 * side
+    xs, top = [side + wide * k for k in range(columns + 1)], y + 0.6 * side
+    for x in xs:
+        sheet.rule(x, top, x, top + rows * pitch, style)
+    for i in range(rows + 1):
+        sheet.rule(xs[0], top + i * pitch, xs[-1], top + i * pitch, style)
+    for i in range(rows):
+        for x in xs[:-1]:
+            if rng.random() < 0.15:
+                continue
+            text, line = str(int(np.exp(rng.uniform(0, np.log(5e4))))), top + (i + 0.5) * pitch + height / 2
+            spot = writer.write(sheet, text, x + wide / 2, line, height, dark, align="center", squeeze=0.9 * wide)
+            sheet.note(text, spot, cells=[Rect(x, top + i * pitch, wide, pitch)], size=height)
+    image, numbers = damaged(sheet, random_damage(rng, height), rng)
+    return DrawnPage("mixed", seed, image, numbers)
+
+
 def bare_ones(seed: int, rng: Rng) -> DrawnPage:
     """Rows of boxes by a hand that writes every 1 as one stroke."""
     return box_rows(seed, rng, bare=1.0, ones=0.45, kind="bare-ones")
@@ -117,12 +172,18 @@ def _written_amount(rng: Rng) -> str:
     return text + str(rng.choice(["/-", ".-", "=", "-", "", "", "/="]))
 
 
-def amount(seed: int, rng: Rng) -> DrawnPage:
+def flowing_amount(seed: int, rng: Rng) -> DrawnPage:
+    """An amount whose zeros were written in one go."""
+    text = str(rng.integers(1, 1000)) + "o" * int(rng.integers(2, 5)) + str(rng.choice(["/-", ".-", "=", "", ""]))
+    return amount(seed, rng, text, "flowing")
+
+
+def amount(seed: int, rng: Rng, text: str = "", kind: str = "amounts") -> DrawnPage:
     """A cheque's amount in its box, on plain or patterned paper; the whole picture is one line."""
     height = float(np.exp(rng.uniform(np.log(18), np.log(60))))
     over = 2 if height < 30 else 1
     writer = Writer(rng)
-    text = _written_amount(rng)
+    text = text or _written_amount(rng)
     own, _ = writer.compose(text, height, over)
     wide = own.shape[1] / over
     left, sign = height * float(rng.uniform(0.4, 2.0)), height * float(rng.uniform(1.1, 1.6))
@@ -147,6 +208,7 @@ def amount(seed: int, rng: Rng) -> DrawnPage:
     line = box.y + 1.45 * height + rng.normal(0, 0.08) * height
     spot = writer.write(sheet, text, x, line, height, float(rng.uniform(0.65, 1.0)))
     inside = Rect(left + sign, box.y, box.width - sign, box.height)
+    text = text.replace("o", "0")
     sheet.note(text, spot, cells=[inside], size=height)
     image, numbers = damaged(sheet, random_damage(rng, height, patterned=0.5), rng)
-    return DrawnPage("amounts", seed, image, numbers, "line")
+    return DrawnPage(kind, seed, image, numbers, "line")
