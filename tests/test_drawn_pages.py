@@ -107,6 +107,11 @@ def test_an_optional_number_counts_only_when_it_is_read_wrong() -> None:
         tally = match(year, [_found(text, BOXES[0])])
         assert (tally.numbers, tally.right, tally.silent, tally.made_up) == (0, 0, 0, made_up)
 
+    columns = [Number(text, Rect(10 + 30 * k, 10, 10, 20), optional=True) for k, text in enumerate("374")]
+    for text, made_up in (("374", 0), ("000", 1)):  # one reading over all of them counts once
+        tally = match(columns, [_found(text, Rect(10, 10, 70, 20))])
+        assert (tally.made_up, len(tally.mistakes)) == (made_up, made_up)
+
 
 def test_a_hand_of_bare_ones_draws_a_single_stroke() -> None:
     for seed in range(20):

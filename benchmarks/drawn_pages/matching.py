@@ -75,6 +75,12 @@ def _entry(what: str, number: Number | None, readings: Sequence[Found], box: Rec
     }
 
 
+def _fits(reading: Found, own: Sequence[Number]) -> bool:
+    """Whether a reading is one of these numbers, or all of them in a row, or holds no digit."""
+    together = "".join(n.text for n in sorted(own, key=lambda n: n.box.x))
+    return reading.digits in {"", together, *(text for n in own for text in (n.text, *n.also))}
+
+
 def match(numbers: Sequence[Number], readings: Sequence[Found]) -> Tally:
     """Compare one page's readings with its truth.
 
@@ -88,10 +94,6 @@ def match(numbers: Sequence[Number], readings: Sequence[Found]) -> Tally:
         right = [r for r in there if r.digits in (number.text, *number.also)]
         told = any(r.review for r in there)
         if number.optional:
-            wrong = sum(not r.review and bool(r.digits) for r in there) if not right else 0
-            tally.made_up += wrong
-            if wrong:
-                tally.mistakes.append(_entry("made up", number, there, number.box))
             continue
         tally.numbers += 1
         if right:
@@ -103,6 +105,11 @@ def match(numbers: Sequence[Number], readings: Sequence[Found]) -> Tally:
             continue
         tally.silent += not told
         tally.mistakes.append(_entry("review" if told else "silent", number, there, number.box))
+    for reading in readings:
+        own = [n for n in numbers if reading.box.overlap(n.box) > 0.5]
+        if own and all(n.optional for n in own) and not reading.review and not _fits(reading, own):
+            tally.made_up += 1
+            tally.mistakes.append(_entry("made up", own[0], [reading], reading.box))
     for reading in homeless:
         if reading.digits and not reading.review:
             tally.made_up += 1
