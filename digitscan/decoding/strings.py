@@ -172,7 +172,7 @@ def read_string(
 
 
 def _unread(run: Sequence[Symbol], path: Path, edges: Sequence[Edge], height: float) -> str:
-    """What stands beside the digits of a number, close to them and as high as they are, and was not read; or nothing."""
+    """What stands close beside the digits of a number, as high as they are, and was not read; or nothing."""
     own = {symbol.edge for symbol in run}
     box = union(edges[symbol.edge].box for symbol in run if symbol.digit is not None or not edges[symbol.edge].small)
     for symbol in path.symbols:

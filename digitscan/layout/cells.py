@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from digitscan.core.types import Box
+from digitscan.layout.ruled import RuledTable
 from digitscan.layout.strings import merge_strings
 from digitscan.layout.structure import CellId, RuledStructure
+from digitscan.segmentation.components import Components
 from digitscan.segmentation.marks import StringMarks
 
 
@@ -25,8 +27,12 @@ class CellParameters:
         Share of the lower string's height that both have in common, so that they stand in one line.
     gap : float
         Widest gap between them: two that stand further apart are two numbers, whose wall was not found.
+    bridged : float
+        The same where a point or a comma stands between them, in a cell that is a column of numbers.
     lines : int
         Lines of text in a cell from which on it is a column rather than a cell.
+    same_row : float
+        How far apart numbers of one row of text may stand, in heights.
     label : float
         Least height of a string in a row of boxes, in heights of the boxes: labels are lower.
     """
@@ -34,8 +40,10 @@ class CellParameters:
     alike: float = 0.5
     level: float = 0.45
     gap: float = 2.0
+    bridged: float = 1.4
     lines: int = 3
     label: float = 0.3
+    same_row: float = 0.55
 
 
 PARAMETERS = CellParameters()
@@ -44,6 +52,7 @@ PARAMETERS = CellParameters()
 def join_in_cells(
     strings: list[StringMarks],
     structure: RuledStructure,
+    found: Components,
     fields: Sequence[Box] = (),
     parameters: CellParameters = PARAMETERS,
 ) -> tuple[list[StringMarks], list[CellId | None]]:
@@ -53,6 +62,8 @@ def join_in_cells(
     ----------
     strings : list of StringMarks
     structure : RuledStructure
+    found : Components
+        Whose points and commas join what they stand between.
     fields : sequence of Box
         Combs.
 
@@ -84,7 +95,7 @@ def join_in_cells(
             owners.setdefault(cell, []).append(k)
     for owner, members in owners.items():
         if isinstance(owner, CellId):
-            merged = _in_one_cell([strings[k] for k in members], parameters)
+            merged = _in_one_cell([strings[k] for k in members], found, parameters)
             joined += merged
             own_cells += [owner] * len(merged)
         else:
@@ -94,7 +105,7 @@ def join_in_cells(
     return joined, own_cells
 
 
-def _in_one_cell(strings: list[StringMarks], parameters: CellParameters) -> list[StringMarks]:
+def _in_one_cell(strings: list[StringMarks], found: Components, parameters: CellParameters) -> list[StringMarks]:
     """The numbers of one cell: line by line, what is of like height joined."""
     if len(strings) == 1:
         return strings
@@ -111,14 +122,22 @@ def _in_one_cell(strings: list[StringMarks], parameters: CellParameters) -> list
     for line in lines:
         run = [line[0]]
         for string in line[1:]:
-            gap = string.box.x - run[-1].box.right
-            if column or gap > parameters.gap * max(string.height, run[-1].height):
+            gap = (string.box.x - run[-1].box.right) / max(string.height, run[-1].height)
+            bridged = gap <= parameters.bridged and _bridged(run[-1], string, found)
+            if gap > parameters.gap or (column and not bridged):
                 merged.append(merge_strings(run))
                 run = [string]
             else:
                 run.append(string)
         merged.append(merge_strings(run) if len(run) > 1 else run[0])
     return merged
+
+
+def _bridged(before: StringMarks, after: StringMarks, found: Components) -> bool:
+    """Whether a point or a comma of either string stands between both."""
+    marks = found.boxes[[*before.marks, *after.marks]].reshape(-1, 4)
+    middle = marks[:, 0] + marks[:, 2] / 2
+    return bool(((middle >= before.box.right - 1) & (middle <= after.box.x + 1)).any())
 
 
 def _levels(strings: list[StringMarks]) -> list[float]:
@@ -135,3 +154,59 @@ def _one_line(a: StringMarks, b: StringMarks, parameters: CellParameters) -> boo
     low, high = min(a.height, b.height), max(a.height, b.height)
     shared = min(a.box.bottom, b.box.bottom) - max(a.box.y, b.box.y)
     return low >= parameters.alike * high and shared >= parameters.level * min(a.box.height, b.box.height)
+
+
+def rows_of_text(
+    boxes: Sequence[Box], cells: Sequence[CellId | None], table: RuledTable, parameters: CellParameters = PARAMETERS
+) -> list[int]:
+    """Row of each box that stands in a table, where rows of text count that no line parts.
+
+    Parameters
+    ----------
+    boxes : sequence of Box
+        In pixels of the page.
+    cells : sequence of CellId or None
+        Of one table; None for boxes outside of it.
+    table : RuledTable
+
+    Returns
+    -------
+    list of int
+        1-based; 0 outside of the table. A row between lines is one row of the table, or as many as it has lines of text
+        where one of its cells has `lines` of them.
+    """
+    rows = [0] * len(boxes)
+    number = 0
+    bands = sorted({cell.row for cell in cells if cell is not None})
+    last = 0
+    for band in bands:
+        number += band - last  # rows without text count too
+        last = band
+        members = [k for k, cell in enumerate(cells) if cell is not None and cell.row == band]
+        above = table.rows[band - 1]
+        level = np.array([boxes[k].center[1] - above.at(boxes[k].center[0]) for k in members])
+        usual = float(np.median([boxes[k].height for k in members]))
+        columns: dict[int, list[float]] = {}
+        for at, k in zip(level.tolist(), members, strict=True):
+            columns.setdefault(cells[k].column, []).append(at)  # type: ignore[union-attr]
+        if max(_lines_at(own, 0.7 * usual) for own in columns.values()) < parameters.lines:
+            for k in members:
+                rows[k] = number
+            continue
+        order = np.argsort(level, kind="stable")
+        groups: list[list[int]] = []
+        for k in order.tolist():
+            if groups and level[k] - float(np.median(level[groups[-1]])) < parameters.same_row * usual:
+                groups[-1].append(k)
+            else:
+                groups.append([k])
+        for place, group in enumerate(groups):
+            for k in group:
+                rows[members[k]] = number + place
+        number += len(groups) - 1
+    return rows
+
+
+def _lines_at(levels: Sequence[float], apart: float) -> int:
+    """How many lines of text stand at some levels."""
+    return 1 + int((np.diff(np.sort(levels)) > apart).sum())

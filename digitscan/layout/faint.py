@@ -33,7 +33,7 @@ class FaintParameters:
     beyond : float
         By how much this share is larger than that of courses beside it: texture is everywhere.
     sticks_out : float
-        How far lines go on beyond the last one that crosses them, in usual gaps, for a row or column that is open there.
+        How far lines go on beyond the last one that crosses them, in usual gaps, where a row or column is open.
     agree : float
         Share of them that do.
     reach, beside : int
@@ -131,7 +131,9 @@ def with_faint_lines(
     found = [lines[0]]
     for before, after, gap in zip(lines, lines[1:], gaps.tolist(), strict=False):
         count = round(gap / usual)
-        if 2 <= count <= parameters.most and abs(gap / usual - count) <= min(parameters.off * count, 2 * parameters.off):
+        if 2 <= count <= parameters.most and abs(gap / usual - count) <= min(
+            parameters.off * count, 2 * parameters.off
+        ):
             low = np.array([before.at(p) for p in places])
             high = np.array([after.at(p) for p in places])
             for k in range(1, count):

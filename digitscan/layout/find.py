@@ -15,9 +15,10 @@ from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import BinaryPage, Box, Layout, Mask
 from digitscan.imaging.rules import Rules, remove_rules, rule_length
 from digitscan.layout.brackets import find_brackets
-from digitscan.layout.cells import join_in_cells
+from digitscan.layout.cells import join_in_cells, rows_of_text
 from digitscan.layout.grid import corridors
-from digitscan.layout.strings import Barriers, character_like, find_strings, natural_gap, reading_order
+from digitscan.layout.ledger import left_over
+from digitscan.layout.strings import Barriers, character_like, edges_of, find_strings, natural_gap, reading_order
 from digitscan.layout.structure import RuledStructure
 from digitscan.layout.walls import find_remains, find_teeth
 from digitscan.segmentation.components import label
@@ -155,16 +156,20 @@ def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer
         barriers = replace(barriers, lanes=tuple(corridors(found.boxes[near], typical)))
     gap = natural_gap(found, keep) if layout is Layout.TABLE else 0.75
     strings = find_strings(found, keep, barriers, gap=gap)
-    strings, cells = join_in_cells(strings, structure, combs)
+    strings, cells = join_in_cells(strings, structure, found, combs)
     order = reading_order([s.box for s in strings])
-    lattices = build_lattices([strings[k] for k in order], found, page.ink)
+    strings, cells = [strings[k] for k in order], [cells[k] for k in order]
+    lattices = build_lattices(strings, found, page.ink)
+    cell_of = structure.cells_of([found.box(k) for k in range(len(found))])
+    strokes = left_over(strings, cells, found, brackets | remains, cell_of, edges_of(barriers.posts))
+    lattices = [replace(own, left_over=stroke) for own, stroke in zip(lattices, strokes, strict=True)]
     numbered = layout in (Layout.AUTO, Layout.TABLE) and structure.main is not None
     if numbered:
+        own = [cell if cell is not None and cell.table == structure.main else None for cell in cells]
+        rows = rows_of_text([lattice.box for lattice in lattices], own, structure.tables[structure.main or 0])
         lattices = [
-            lattice
-            if cell is None or cell.table != structure.main
-            else replace(lattice, row=cell.row, column=cell.column)
-            for lattice, cell in zip(lattices, (cells[k] for k in order), strict=True)
+            lattice if cell is None else replace(lattice, row=row, column=cell.column)
+            for lattice, cell, row in zip(lattices, own, rows, strict=True)
         ]
     look("lattices", lattices)
     return PageLayout(lattices, numbered, walls)

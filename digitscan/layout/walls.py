@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.core.types import Box
 from digitscan.imaging.rules import Rules
 from digitscan.layout.ruled import RuledLine, upright_courses
 from digitscan.layout.structure import RuledStructure

@@ -65,6 +65,8 @@ def finish_page(
             once = numbers[:1] if string.struck not in told else []
             numbers = [replace(n, box=string.struck, struck=True, reason="struck out", confidence=1.0) for n in once]
             told.update([string.struck] if once else [])
+        if string.left_over is not None:
+            numbers = [_with_stroke(number, string.left_over) for number in numbers]
         read.extend((number, string.cell) for number in numbers)
         numbered.append(bool(numbers))
     if not whole:
@@ -87,6 +89,12 @@ def finish_page(
         quality=_quality(page, readings),
         readings=readings,
     )
+
+
+def _with_stroke(number: ReadString, stroke: Box) -> ReadString:
+    """A number beside which a stroke stands that was not read."""
+    side = "right" if stroke.center[0] > number.box.center[0] else "left"
+    return replace(number, doubt=number.doubt or f"a stroke at the {side} was not read")
 
 
 def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageResult:

@@ -78,6 +78,7 @@ def prepare_page(
                 region=region,
                 whole=whole,
                 marked=lattice.marked,
+                left_over=lattice.left_over,
                 struck=next((box for box in struck if covers(box, lattice.box)), None),
             )
         )

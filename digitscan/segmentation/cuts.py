@@ -70,6 +70,8 @@ class StringLattice:
         Where all marks of the string lie, and their soft ink alone: no rules, no neighbours.
     marked : bool
         There are marks much lower than a digit beside, between or over the digits: points, dashes, or specks.
+    left_over : Box or None
+        The largest stroke of digit size beside the string that is part of no number.
     """
 
     box: Box
@@ -80,6 +82,7 @@ class StringLattice:
     row: int | None = None
     column: int | None = None
     marked: bool = False
+    left_over: Box | None = None
 
 
 def paste_inks(parts: list[tuple[Box, Ink]]) -> tuple[Box, Ink]:
