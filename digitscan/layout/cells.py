@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -123,21 +123,26 @@ def _in_one_cell(strings: list[StringMarks], found: Components, parameters: Cell
         run = [line[0]]
         for string in line[1:]:
             gap = (string.box.x - run[-1].box.right) / max(string.height, run[-1].height)
-            bridged = gap <= parameters.bridged and _bridged(run[-1], string, found)
+            bridged = _bridged(run[-1], string, found) if gap <= parameters.bridged else []
             if gap > parameters.gap or (column and not bridged):
                 merged.append(merge_strings(run))
                 run = [string]
             else:
-                run.append(string)
+                run.append(replace(string, marks=[*dict.fromkeys([*string.marks, *bridged])]))
         merged.append(merge_strings(run) if len(run) > 1 else run[0])
     return merged
 
 
-def _bridged(before: StringMarks, after: StringMarks, found: Components) -> bool:
-    """Whether a point or a comma of either string stands between both."""
-    marks = found.boxes[[*before.marks, *after.marks]].reshape(-1, 4)
-    middle = marks[:, 0] + marks[:, 2] / 2
-    return bool(((middle >= before.box.right - 1) & (middle <= after.box.x + 1)).any())
+def _bridged(before: StringMarks, after: StringMarks, found: Components) -> list[int]:
+    """The points and commas that stand between two strings, as components."""
+    x, y, w, h = (found.boxes[:, k] for k in range(4))
+    middle_x, middle_y, height = x + w / 2, y + h / 2, max(before.height, after.height)
+    low, high = min(before.box.y, after.box.y), max(before.box.bottom, after.box.bottom)
+    between = (
+        (middle_x >= before.box.right - 1) & (middle_x <= after.box.x + 1) & (h < 0.6 * height) & (w < 0.6 * height)
+    )
+    inside = (middle_y >= low) & (middle_y <= high + 0.3 * height) & (found.areas >= 4)
+    return [int(k) for k in np.flatnonzero(between & inside)]
 
 
 def _levels(strings: list[StringMarks]) -> list[float]:
