@@ -18,6 +18,11 @@ _MIN_AREA_SHARE = 0.07
 """A frame or sheet smaller than this share of the photo says nothing about the page's perspective."""
 
 
+def moving(x: float, y: float) -> Transform:
+    """From pixels of a part of an image to those of the whole, whose part begins at (x, y)."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+
+
 def is_light_on_dark(image: GrayImage) -> bool:
     """Whether ink is lighter than paper.
 

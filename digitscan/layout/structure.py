@@ -35,6 +35,8 @@ class StructureParameters:
         Cells side by side from which on a single row of them is one number.
     even : float
         Largest share by which the boxes of one row differ in width.
+    box_share : float
+        Least share of an image's sides that the box of its number takes.
     """
 
     on_course: float = 1.5
@@ -42,6 +44,7 @@ class StructureParameters:
     box_width: float = 1.5
     fewest_boxes: int = 2
     even: float = 0.35
+    box_share: float = 0.35
 
 
 PARAMETERS = StructureParameters()
@@ -106,6 +109,35 @@ class RuledStructure:
                 if cell is not None:
                     found[k] = CellId(number, *cell)
         return found
+
+    def number_box(self, shape: tuple[int, int], parameters: StructureParameters = PARAMETERS) -> Box | None:
+        """Inside of the box that holds the number of an image that is one string; None where no box stands out.
+
+        The widest cell is it: a currency sign, or a word, may have a cell of its own beside it.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Height and width of the image.
+        """
+        best: Box | None = None
+        for table in self.tables:
+            for r, row in enumerate(table.rows[:-1]):
+                for c, column in enumerate(table.columns[:-1]):
+                    x = (column.at(table.frame.center[1]) + table.columns[c + 1].at(table.frame.center[1])) / 2
+                    top, bottom = row.at(x), table.rows[r + 1].at(x)
+                    middle = (top + bottom) / 2
+                    left, right = column.at(middle), table.columns[c + 1].at(middle)
+                    box = Box(round(left), round(top), round(right - left), round(bottom - top))
+                    if best is None or box.width > best.width:
+                        best = box
+        if (
+            best is None
+            or best.height < parameters.box_share * shape[0]
+            or best.width < parameters.box_share * shape[1]
+        ):
+            return None
+        return best
 
     def walls(self) -> list[Box]:
         """The vertical lines between cells that hold numbers of their own, as thin boxes."""

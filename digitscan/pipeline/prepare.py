@@ -6,14 +6,20 @@ RasterPage ─ prepare_page ─> PreparedPage (crops) ─ classifier ─> poster
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import Box, GrayImage, Ink, Layout, RasterPage
+from digitscan.imaging.binarize import binarize, soft_ink, string_window
+from digitscan.imaging.geometry import is_light_on_dark, moving
 from digitscan.imaging.ink import find_ink
+from digitscan.imaging.rules import find_rules, line_mask
 from digitscan.layout.find import find_lattices
+from digitscan.layout.structure import RuledStructure
 from digitscan.recognition.lines import LINE_HEIGHT, MAX_LINE_WIDTH, line_region
 from digitscan.recognition.normalize import normalize_all
 from digitscan.regions.prepared import LineInk, PreparedPage, PreparedString, lattice_edges, parts_of
@@ -22,6 +28,8 @@ from digitscan.segmentation.struck import covers, find_struck
 
 _LARGE_PAGE = 2000
 """Shorter side in pixels from which a page may be halved: A4 at 250 dpi and more, photographs of 12 megapixels."""
+_LEAST_BOX = 40
+"""Shorter side in pixels of an image in which a printed box around a number is looked for."""
 _SMALL_WRITING = 20.0
 """Height of strings, in pixels, below which a page is enlarged before its ink is found: thin strokes break there."""
 _MOST_PIXELS = 16_000_000
@@ -45,6 +53,29 @@ def prepare_page(
     look : callable, optional
         Called with each stage's name and product.
     """
+    if config.layout is Layout.LINE and (box := _number_box(page, config)) is not None:
+        inside = replace(page, image=np.ascontiguousarray(page.image[box.y : box.bottom, box.x : box.right]))
+        prepared = _prepare(inside, config, turn, look)
+        height, width = page.image.shape
+        return replace(prepared, width=width, height=height, to_source=moving(box.x, box.y) @ prepared.to_source)
+    return _prepare(page, config, turn, look)
+
+
+def _number_box(page: RasterPage, config: Config) -> Box | None:
+    """The printed box that a number stands in, where the image shows one: what is beside it is not the number's."""
+    if not config.imaging.remove_rules or min(page.image.shape) < _LEAST_BOX:
+        return None
+    image = cv2.bitwise_not(page.image) if is_light_on_dark(page.image) else page.image
+    ink = soft_ink(np.asarray(image, np.uint8), string_window(image.shape))
+    rules, _ = find_rules(line_mask(ink, binarize(ink)[1]))
+    box = RuledStructure.of(rules, ink).number_box((ink.shape[0], ink.shape[1]))
+    if box is None:
+        return None
+    edge = round(rules.thickness_px) + 1
+    return Box(box.x + edge, box.y + edge, box.width - 2 * edge, box.height - 2 * edge)
+
+
+def _prepare(page: RasterPage, config: Config, turn: int | None, look: Observer) -> PreparedPage:
     if turn is None:
         turn = 0 if config.imaging.orientation == "auto" else int(config.imaging.orientation)
     scale = 0.5 if config.imaging.reduce and _is_large(page.image, config.layout) else 1.0
