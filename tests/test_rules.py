@@ -26,6 +26,7 @@ from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import constraint_of
 from digitscan.forms.fields import read_field, reason_of, value_of
 from digitscan.forms.template import Rules, load_template
+from digitscan.recognition.lines import LINE_CLASS_COUNT
 from digitscan.tables.totals import check_totals, find_totals
 from tests.small_form import SMALL, write_template
 
@@ -218,7 +219,7 @@ def test_no_line_and_no_rule_vouch_for_what_is_no_digit_in_its_box() -> None:
     rows = _posteriors((1, 7, 0.9), (5, 6, 0.9), (4, 9, 0.9))
     rows[1] = 0.001
     rows[1, 10] = 0.99
-    columns = np.full((10, 19), 1e-4, np.float32)
+    columns = np.full((10, LINE_CLASS_COUNT), 1e-4, np.float32)
     columns[:, 0] = 1.0
     for place, digit in ((1, 1), (4, 5), (7, 4)):
         columns[place, 0], columns[place, digit + 1] = 1e-4, 1.0

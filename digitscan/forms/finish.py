@@ -37,7 +37,7 @@ def finish_form(
     posteriors : (N, 11) float32
         Of ``page.prepared.crops``, row by row.
     config : Config
-    whole_lines : mapping of int to sequence of (T, 19) float32, optional
+    whole_lines : mapping of int to sequence of (T, 20) float32, optional
         What the reader of lines says of some strings, by their index.
     """
     whole_lines = whole_lines or {}

@@ -39,7 +39,7 @@ def finish_page(
     posteriors : (N, 11) float32
         Of `page.crops`, row by row.
     config : Config
-    whole_lines : mapping of int to sequence of (T, 19) float32, optional
+    whole_lines : mapping of int to sequence of (T, 20) float32, optional
         What the reader of lines says of the views of some strings, by their index in `page.strings`.
     """
     whole_lines = whole_lines or {}
