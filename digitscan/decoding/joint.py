@@ -36,8 +36,8 @@ class Guess:
     breaks: tuple[str, ...] = ()
 
 
-class Rule(Protocol):
-    """What `weigh` asks: `digitscan.decoding.rules.Rule`, or the total of a table."""
+class JointRule(Protocol):
+    """What `weigh` asks: `digitscan.decoding.rules.CrossFieldRule`, or the total of a table."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,12 +103,12 @@ def _combinations(choices: Sequence[Choice]) -> list[tuple[float, tuple[int, ...
     return found
 
 
-def weigh(rule: Rule, label: str, choices: Mapping[str, Choice], columns: Mapping[str, Sequence[str]]) -> None:
+def weigh(rule: JointRule, label: str, choices: Mapping[str, Choice], columns: Mapping[str, Sequence[str]]) -> None:
     """Apply one rule to the fields it speaks of, in place.
 
     Parameters
     ----------
-    rule : Rule
+    rule : JointRule
     label : str
         What the reason says.
     choices : mapping of str to Choice

@@ -28,7 +28,7 @@ _BEHIND = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WholeLine:
+class LinePosteriors:
     """What the reader of lines says of a string.
 
     Attributes
@@ -72,8 +72,8 @@ class WholeLine:
         places = align(digits_alone(view), text)
         starts, stops = [0, *(stop + 1 for _, stop in places)], [*(start for start, _ in places), len(view)]
         signs = [spell_signs(view[start:stop]) for start, stop in zip(starts, stops, strict=True)]
-        told = "".join(sign + digit for sign, digit in zip(signs, [*text, ""], strict=True))
-        return told if self.struck > 0.5 else told.replace(STRUCK_OUT, "")
+        spelled = "".join(sign + digit for sign, digit in zip(signs, [*text, ""], strict=True))
+        return spelled if self.struck > 0.5 else spelled.replace(STRUCK_OUT, "")
 
     def digits(self, text: str) -> list[ReadDigit]:
         """The digits of a text where the line has them."""
@@ -119,7 +119,7 @@ def rank_texts(
     pieces: int,
     height: float,
     reject_cost: float,
-    line: WholeLine | None,
+    line: LinePosteriors | None,
     *,
     whole: bool = True,
     automaton: Automaton | None = None,
@@ -154,7 +154,9 @@ def rank_texts(
     return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
 
 
-def digits_of(rival: Rival, edges: Sequence[Edge], posteriors: Posteriors, line: WholeLine | None) -> list[ReadDigit]:
+def digits_of(
+    rival: Rival, edges: Sequence[Edge], posteriors: Posteriors, line: LinePosteriors | None
+) -> list[ReadDigit]:
     """The digits of a text with their boxes: from its path, or from the line where the lattice has none."""
     if rival.path is not None:
         return [digit_of(edges[s.edge], posteriors[s.edge], s) for s in rival.path.symbols if s.digit is not None]

@@ -11,7 +11,7 @@ from digitscan.core.geometry import union
 from digitscan.core.types import Alternative, Box, Posteriors
 from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, Path, ScoredLattice, Symbol, shares
 from digitscan.decoding.readings import ReadDigit, ReadString, digit_of
-from digitscan.decoding.rivals import Rival, WholeLine, digits_of, rank_texts
+from digitscan.decoding.rivals import LinePosteriors, Rival, digits_of, rank_texts
 
 _STRUCK, _STRUCK_ON_PAGE = 0.5, 0.8
 """How sure the reader of lines must be of struck out digits: on a page there are words too, whose letters run together.
@@ -85,7 +85,7 @@ def read_string(
     config: DecodeConfig,
     *,
     whole: bool = False,
-    line: WholeLine | None = None,
+    line: LinePosteriors | None = None,
     marked: bool = False,
 ) -> list[ReadString]:
     """Read one lattice.
@@ -100,7 +100,7 @@ def read_string(
     config : DecodeConfig
     whole : bool
         The lattice is ONE number: nothing is left out for being unsure.
-    line : WholeLine, optional
+    line : LinePosteriors, optional
         What the reader of whole lines says of the string. Texts are then ranked by both.
     marked : bool
         Beside the digits there are marks, which only the reader of whole lines knows.
@@ -161,7 +161,7 @@ def read_string(
     return found
 
 
-def read_behind_stroke(line: WholeLine) -> list[ReadString]:
+def read_behind_stroke(line: LinePosteriors) -> list[ReadString]:
     """What a stroke through all of it left of a number, by the reader of lines; none where it is hardly one.
 
     That reader sees the digits through the stroke. Words that are crossed out look to it like ones and zeros, or like
@@ -173,7 +173,7 @@ def read_behind_stroke(line: WholeLine) -> list[ReadString]:
     return [ReadString(line.region, text, tuple(line.digits(text)), 1.0, (), "struck out", struck=True)]
 
 
-def _struck_reading(line: WholeLine, whole: bool) -> list[ReadString]:
+def _struck_reading(line: LinePosteriors, whole: bool) -> list[ReadString]:
     """A number of which digits are struck out; on a page, a scribble between words is none."""
     text = max(line.log_probabilities([]).items(), key=lambda item: item[1])[0]
     if not (text or whole):
@@ -188,7 +188,7 @@ def _read_together(
     rivals: Sequence[Rival],
     edges: Sequence[Edge],
     posteriors: Posteriors,
-    line: WholeLine,
+    line: LinePosteriors,
     config: DecodeConfig,
     whole: bool,
 ) -> ReadString:

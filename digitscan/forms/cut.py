@@ -12,7 +12,7 @@ import numpy as np
 from digitscan.core.geometry import union
 from digitscan.core.types import Box, GrayImage, Ink, Mask, State
 from digitscan.decoding.lattice import Edge
-from digitscan.forms.cells import Cell
+from digitscan.forms.cells import FormCell
 from digitscan.forms.constraints import Constraint
 from digitscan.forms.form_page import FormPage, Slot
 from digitscan.forms.template import MM_PER_INCH
@@ -44,7 +44,7 @@ _REACH = 0.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sheet:
+class _LaidForm:
     """A page that lies on its form, and what is found on it.
 
     Attributes
@@ -76,7 +76,7 @@ class _Sheet:
     struck: list[Box]
 
     @classmethod
-    def of(cls, image: GrayImage, form: FormPage) -> _Sheet:
+    def of(cls, image: GrayImage, form: FormPage) -> _LaidForm:
         """Part the writing on a page from its form's print."""
         soft = soft_ink(image)
         raw, levels = binarize(soft)
@@ -94,7 +94,7 @@ class _Sheet:
         struck = find_struck(mask & levels.dark_strokes(soft))
         return cls(form, soft, raw, mask, printed, frames, label(mask), struck)
 
-    def framed(self, cell: Cell) -> Cell:
+    def framed(self, cell: FormCell) -> FormCell:
         """The cell where its printed box is, if one lies where it is looked for."""
         within = whole_box(cell.box)
         least = _LEAST_FRAME_MM * self.form.dpi / MM_PER_INCH
@@ -122,7 +122,7 @@ class _Sheet:
         inside &= (middle_y >= box.y - reach) & (middle_y <= box.bottom + reach)
         return np.flatnonzero(inside & (self.found.areas >= 4))
 
-    def tick(self, cell: Cell) -> Slot:
+    def tick(self, cell: FormCell) -> Slot:
         """A tick box."""
         box = whole_box(cell.box)
         reach = max(1, round(0.1 * min(box.width, box.height)))
@@ -143,14 +143,14 @@ class Cutter:
 
     def cut(self, image: GrayImage, form: FormPage) -> list[Slot]:
         """All fields of a page that lies on its form, but for those of a cheque's line."""
-        sheet = _Sheet.of(image, form)
+        sheet = _LaidForm.of(image, form)
         return [
             self._slot(sheet, cell, constraint)
             for cell, constraint in zip(form.cells, form.constraints, strict=True)
             if cell.zone.kind != "micr"
         ]
 
-    def _slot(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
+    def _slot(self, sheet: _LaidForm, cell: FormCell, constraint: Constraint | None) -> Slot:
         if cell.zone.find == "frame":
             cell = sheet.framed(cell)
         if cell.zone.kind == "mark":
@@ -163,7 +163,7 @@ class Cutter:
             return replace(slot, state=State.STRUCK)
         return slot
 
-    def _boxes(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
+    def _boxes(self, sheet: _LaidForm, cell: FormCell, constraint: Constraint | None) -> Slot:
         places = cell.zone.places
         box = whole_box(cell.box)
         wide = box.width / places
@@ -213,7 +213,7 @@ class Cutter:
         self.inks.extend(ink for _, ink in digits)
         return Slot(cell, constraint, len(self.strings) - 1, note=note)
 
-    def _line(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
+    def _line(self, sheet: _LaidForm, cell: FormCell, constraint: Constraint | None) -> Slot:
         box = whole_box(cell.box)
         index = self._read_region(sheet, box, sheet.mask)
         if index is None:
@@ -228,7 +228,7 @@ class Cutter:
             again = self._read_region(sheet, box, sheet.raw)
         return Slot(cell, constraint, index, again)
 
-    def _read_region(self, sheet: _Sheet, box: Box, mask: Mask) -> int | None:
+    def _read_region(self, sheet: _LaidForm, box: Box, mask: Mask) -> int | None:
         """Make a region that holds one number into a string; gives its row, None where it is empty."""
         reach = round(_REACH * box.height)
         top, left = max(box.y - reach, 0), max(box.x, 0)

@@ -19,10 +19,10 @@ from digitscan.decoding.automata import allows
 from digitscan.decoding.joint import BREAKS, Guess
 from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, ScoredLattice
 from digitscan.decoding.readings import ReadDigit
-from digitscan.decoding.rivals import WholeLine, digits_of, rank_texts
+from digitscan.decoding.rivals import LinePosteriors, digits_of, rank_texts
 from digitscan.decoding.strings import unsure
 from digitscan.forms.constraints import Constraint
-from digitscan.forms.template import Locale, Rules
+from digitscan.forms.template import FieldRules, Locale
 
 _KEPT = 12
 """Texts of a field that the rules across fields may choose from."""
@@ -78,7 +78,7 @@ def read_field(
     posteriors: Posteriors,
     pieces: int,
     height: float,
-    line: WholeLine | None,
+    line: LinePosteriors | None,
     constraint: Constraint | None,
     *,
     boxed: bool = False,
@@ -92,7 +92,7 @@ def read_field(
     pieces : int
     height : float
         Typical height of its digits in pixels.
-    line : WholeLine, optional
+    line : LinePosteriors, optional
         What the reader of whole lines says of it.
     constraint : Constraint, optional
         The field's rules.
@@ -183,7 +183,7 @@ _SEPARATORS: dict[Locale, tuple[str, str]] = {
 }
 
 
-def value_of(text: str, written: str, rules: Rules) -> str:
+def value_of(text: str, written: str, rules: FieldRules) -> str:
     """The number that a text means by its field's declaration; empty where the field declares no decimals.
 
     Boxes hold their decimals by place. On a free line with a locale the written point decides: ``1.234,5`` is
@@ -195,7 +195,7 @@ def value_of(text: str, written: str, rules: Rules) -> str:
         Digits.
     written : str
         The same digits with their points and signs; empty where they were not read.
-    rules : Rules
+    rules : FieldRules
     """
     if rules.decimals is None or not text:
         return ""

@@ -15,7 +15,7 @@ from digitscan.core.config import Config
 from digitscan.core.geometry import map_box
 from digitscan.core.types import Alternative, Box, DigitReading, FieldReading, PageResult, Posteriors, Quality, State
 from digitscan.decoding.joint import Choice, Guess, weigh
-from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.rules import parse_rule
 from digitscan.forms.cut import whole_box
 from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of, value_of
@@ -50,7 +50,7 @@ def finish_form(
             return None
         string = page.prepared.strings[index]
         rows = string.rows(posteriors)
-        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
         if no_digits(string.edges, rows, string.pieces, string.height):
             return None
         boxed = slot.cell.zone.kind in ("boxes", "comb")

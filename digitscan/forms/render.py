@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from digitscan.core.errors import UsageError
 from digitscan.core.types import GrayImage
-from digitscan.forms.cells import Cell
+from digitscan.forms.cells import FormCell
 from digitscan.forms.template import MARK_FAMILY, MM_PER_INCH, FieldSpec, GridSpec, Template, corner_mark
 
 MARK_MM = 8.0
@@ -30,7 +30,7 @@ ZONE_COLORS = {
 """Blue, green, red of a zone's frame in pictures, by kind."""
 
 
-class _Sheet:
+class _Drawing:
     """A page that is drawn on in millimetres."""
 
     def __init__(self, size: tuple[float, float], dpi: float) -> None:
@@ -98,7 +98,7 @@ def draw_form(template: Template, page: int, dpi: float) -> GrayImage:
         raise UsageError(
             f"form {template.form.name} has a blank of its own", remedy=f"print {template.form.blank}, or leave it out"
         )
-    sheet = _Sheet(size, dpi)
+    sheet = _Drawing(size, dpi)
     if template.form.anchor == "frame":
         for zone in template.zones(page):
             _draw_lines(sheet, zone)
@@ -115,7 +115,7 @@ def draw_form(template: Template, page: int, dpi: float) -> GrayImage:
     return np.asarray(sheet.picture, np.uint8)
 
 
-def _draw_zone(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
+def _draw_zone(sheet: _Drawing, zone: FieldSpec | GridSpec) -> None:
     assert zone.box is not None  # a form without blank has no frames
     x, y, w, h = zone.box
     label = zone.name.replace("_", " ")
@@ -137,21 +137,21 @@ def _draw_zone(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
         sheet.underline(x, y, w, h)
 
 
-def _draw_lines(sheet: _Sheet, zone: FieldSpec | GridSpec) -> None:
+def _draw_lines(sheet: _Drawing, zone: FieldSpec | GridSpec) -> None:
     """The lines of a table or a box alone."""
     assert zone.box is not None
     columns, rows = (zone.column_count, zone.row_count) if isinstance(zone, GridSpec) else (1, 1)
     sheet.lines(*zone.box, columns * zone.places, rows)
 
 
-def draw_zones(image: GrayImage, cells: Sequence[Cell]) -> np.ndarray:
+def draw_zones(image: GrayImage, cells: Sequence[FormCell]) -> np.ndarray:
     """Draw the places of values over a page.
 
     Parameters
     ----------
     image : (H, W) uint8
         The blank, or a page laid on it.
-    cells : sequence of Cell
+    cells : sequence of FormCell
 
     Returns
     -------

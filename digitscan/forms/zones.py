@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from digitscan.core.types import Box, Mask
 from digitscan.forms.template import MM_PER_INCH
 
-Kind = Literal["boxes", "comb", "free", "mark", "grid"]
+ZoneKind = Literal["boxes", "comb", "free", "mark", "grid"]
 Pixels = NDArray[np.uint8]
 
 _SMALLEST_MM = 2.4
@@ -39,7 +39,7 @@ _SQUARE = 1.6
 class DraftZone:
     """A zone that was found; `box` in pixels, `rows` and `columns` of its cells; `name` where somebody gave one."""
 
-    kind: Kind
+    kind: ZoneKind
     box: Box
     rows: int = 1
     columns: int = 1

@@ -14,7 +14,7 @@ from digitscan.core.config import Config
 from digitscan.core.geometry import map_box, map_points
 from digitscan.core.types import Box, DigitReading, FieldReading, Layout, PageResult, Posteriors, Quality, State
 from digitscan.decoding.readings import ReadString
-from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.strings import read_behind_stroke, read_string
 from digitscan.layout.grid import aligned_cells
 from digitscan.layout.strings import reading_order
@@ -49,7 +49,7 @@ def finish_page(
     numbered: list[bool] = []
     for index, string in enumerate(page.strings):
         rows = string.rows(posteriors)
-        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
         numbers = read_string(
             string.edges,
             rows,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from digitscan.core.types import Alternative, Box, FieldReading, State
-from digitscan.tables.columns import FEWEST, REGULAR, Cell
+from digitscan.tables.columns import FEWEST, REGULAR, TableCell
 from digitscan.tables.totals import counts_up
 
 _FIXED = 0.96
@@ -144,8 +144,8 @@ def with_overlooked(readings: Sequence[FieldReading], is_ink: Callable[[float, f
         In reading order. The new ones, without a name, are illegible where there is ink; blank where there is none and
         the cell lies inside the table.
     """
-    middles: dict[Cell, tuple[float, float]] = {}
-    sizes: dict[Cell, Box] = {}
+    middles: dict[TableCell, tuple[float, float]] = {}
+    sizes: dict[TableCell, Box] = {}
     for reading in readings:
         if reading.row is not None and reading.column is not None:
             middles[reading.row, reading.column] = reading.box.center
@@ -184,7 +184,7 @@ def _heads(row: int, readings: Sequence[FieldReading]) -> bool:
 
 
 def _place_of(
-    row: int, column: int, middles: dict[Cell, tuple[float, float]], sizes: dict[Cell, Box]
+    row: int, column: int, middles: dict[TableCell, tuple[float, float]], sizes: dict[TableCell, Box]
 ) -> tuple[float, float, Box]:
     """Middle and box of a cell, by the nearest cells in its row and in its column: a page may lie any way."""
     beside = min((c for r, c in middles if r == row), key=lambda c: abs(c - column))

@@ -17,8 +17,8 @@ from digitscan.core.geometry import union
 from digitscan.core.types import Box
 from digitscan.decoding.readings import ReadDigit, ReadString
 
-Cell = tuple[int, int]
-Placed = tuple[ReadString, Cell | None]
+TableCell = tuple[int, int]
+Placed = tuple[ReadString, TableCell | None]
 
 FEWEST = 6
 """Numbers of one length that make a column regular."""
@@ -60,7 +60,7 @@ class Column:
 
 def find_columns(placed: Sequence[Placed]) -> dict[int, Column]:
     """The regular columns of a table by their number."""
-    cells: dict[Cell, list[ReadString]] = defaultdict(list)
+    cells: dict[TableCell, list[ReadString]] = defaultdict(list)
     for string, cell in placed:
         if cell is not None and string.digits:
             cells[cell].append(string)

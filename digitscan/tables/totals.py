@@ -30,7 +30,7 @@ _HEADINGS = 12
 """Rows of titles and headings before the parts, at the most."""
 _FEWEST_PARTS = 3
 
-Kind = Literal["sum", "mean"]
+TotalKind = Literal["sum", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Total:
         Numbers are printed without their leading digits: all is modulo this; 0 where they are whole.
     """
 
-    kind: Kind
+    kind: TotalKind
     by_row: bool
     first: int
     last: int
@@ -94,12 +94,12 @@ def agrees(parts: Sequence[int], total: int, rule: Total) -> bool:
     return abs(off_by(parts, total, rule)) <= slack(len(parts), rule)
 
 
-Line = dict[int, FieldReading]
+TableLine = dict[int, FieldReading]
 
 
-def _lines(readings: Sequence[FieldReading], by_row: bool) -> dict[int, Line]:
+def _lines(readings: Sequence[FieldReading], by_row: bool) -> dict[int, TableLine]:
     """Cells by line and place; places with several numbers are left out."""
-    lines: dict[int, Line] = {}
+    lines: dict[int, TableLine] = {}
     twice: set[tuple[int, int]] = set()
     for reading in readings:
         if reading.row is None or reading.column is None or not reading.text:
@@ -133,7 +133,7 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
             if len(whole) < _FEWEST_LINES:
                 continue
             numbers = [[int(line[k].text) for k in range(first, last + 1)] for line in whole]
-            kinds: tuple[Kind, ...] = ("sum", "mean")
+            kinds: tuple[TotalKind, ...] = ("sum", "mean")
             for kind in kinds:
                 for modulus in {0, wraps}:
                     rule = Total(kind, by_row, first, last, modulus)
