@@ -87,7 +87,15 @@ class LinePosteriors:
             rival = next(int(d) for d in order if int(d) != own)
             left, right = int((start - 1) * step), int((stop + 2) * step)
             box = Box(self.region.x + max(left, 0), self.region.y, max(right - max(left, 0), 1), self.region.height)
-            found.append(ReadDigit(box, character, float(part[own]), str(rival), float(part[own] - part[rival])))
+            found.append(
+                ReadDigit(
+                    box,
+                    character,
+                    confidence=float(part[own]),
+                    runner_up=str(rival),
+                    margin=float(part[own] - part[rival]),
+                )
+            )
         return found
 
 

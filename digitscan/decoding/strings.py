@@ -26,7 +26,9 @@ def _tight(a: Box, b: Box, height: float) -> bool:
     return b.x - a.right < 0.28 * height
 
 
-def _runs(path: Path, edges: Sequence[Edge], posteriors: Posteriors, height: float, whole: bool) -> list[list[Symbol]]:
+def _runs(
+    path: Path, edges: Sequence[Edge], posteriors: Posteriors, height: float, *, whole: bool
+) -> list[list[Symbol]]:
     """Numbers in a path: runs of digits, with points and commas inside; words are left out.
 
     On a page, a run that stands in one word with letters is part of the word. Where only few segments are no
@@ -112,20 +114,20 @@ def read_string(
     """
     reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
     if line is not None and line.struck > (_STRUCK if whole else _STRUCK_ON_PAGE):
-        return _struck_reading(line, whole)
+        return _struck_reading(line, whole=whole)
     if line is not None and not whole and line.nothing > _NOTHING:
         return []
     if line is not None:
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
         if rivals:
-            together = _read_together(rivals, edges, posteriors, line, config, whole)
+            together = _read_together(rivals, edges, posteriors, line, config, whole=whole)
             return [] if not whole and _no_number(together.digits, together.confidence, config) else [together]
     paths = ScoredLattice(edges, posteriors, pieces, height, reject_cost).best(max(2, config.alternatives + 1))
     if not paths:
         return []
     weights = shares(paths)
     found = []
-    for run in _runs(paths[0], edges, posteriors, height, whole):
+    for run in _runs(paths[0], edges, posteriors, height, whole=whole):
         digits = [
             digit_of(edges[s.edge], posteriors[s.edge], s)
             for s in run
@@ -150,10 +152,10 @@ def read_string(
             ReadString(
                 union(d.box for d in digits),
                 text,
-                tuple(digits),
-                confidence,
-                alternatives,
-                unsure(digits),
+                digits=tuple(digits),
+                confidence=confidence,
+                alternatives=alternatives,
+                reason=unsure(digits),
                 maybe_word=not whole and _like_letters(digits),
                 written="" if marked else text,
             )
@@ -170,10 +172,20 @@ def read_behind_stroke(line: LinePosteriors) -> list[ReadString]:
     text, log = max(line.log_probabilities([]).items(), key=lambda item: item[1])
     if log < _BEHIND_STROKE or len(text) < 2 or not set(text) - set("01"):
         return []
-    return [ReadString(line.region, text, tuple(line.digits(text)), 1.0, (), "struck out", struck=True)]
+    return [
+        ReadString(
+            line.region,
+            text,
+            digits=tuple(line.digits(text)),
+            confidence=1.0,
+            alternatives=(),
+            reason="struck out",
+            struck=True,
+        )
+    ]
 
 
-def _struck_reading(line: LinePosteriors, whole: bool) -> list[ReadString]:
+def _struck_reading(line: LinePosteriors, *, whole: bool) -> list[ReadString]:
     """A number of which digits are struck out; on a page, a scribble between words is none."""
     text = max(line.log_probabilities([]).items(), key=lambda item: item[1])[0]
     if not (text or whole):
@@ -181,7 +193,18 @@ def _struck_reading(line: LinePosteriors, whole: bool) -> list[ReadString]:
     written = line.written(text)
     reason = f"digits are struck out: {written}" if text else "struck out"
     digits = tuple(line.digits(text))
-    return [ReadString(line.region, text, digits, line.struck, (), reason, written=written, struck=True)]
+    return [
+        ReadString(
+            line.region,
+            text,
+            digits=digits,
+            confidence=line.struck,
+            alternatives=(),
+            reason=reason,
+            written=written,
+            struck=True,
+        )
+    ]
 
 
 def _read_together(
@@ -190,6 +213,7 @@ def _read_together(
     posteriors: Posteriors,
     line: LinePosteriors,
     config: DecodeConfig,
+    *,
     whole: bool,
 ) -> ReadString:
     """The best of the texts; its share of the evidence is the confidence."""
@@ -206,10 +230,10 @@ def _read_together(
     return ReadString(
         union(d.box for d in digits),
         best.text,
-        tuple(digits),
-        float(weights[0]) * (1 - line.struck),
-        alternatives,
-        unsure(digits),
+        digits=tuple(digits),
+        confidence=float(weights[0]) * (1 - line.struck),
+        alternatives=alternatives,
+        reason=unsure(digits),
         maybe_word=not whole and _like_letters(digits),
         written=line.written(best.text),
     )

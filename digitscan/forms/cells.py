@@ -32,11 +32,17 @@ class FormCell:
 def cells_of(zone: FieldSpec | GridSpec, box: tuple[float, float, float, float]) -> list[FormCell]:
     """The values of a zone that lies at `box`: the field itself, or a grid's cells row by row."""
     if isinstance(zone, FieldSpec):
-        return [FormCell(zone.name, None, None, box, zone)]
+        return [FormCell(name=zone.name, row=None, column=None, box=box, zone=zone)]
     x, y, w, h = box
     wide, high = w / zone.column_count, h / zone.row_count
     return [
-        FormCell(cell_name(zone, r + 1, c + 1), r + 1, c + 1, (x + c * wide, y + r * high, wide, high), zone)
+        FormCell(
+            name=cell_name(zone, r + 1, c + 1),
+            row=r + 1,
+            column=c + 1,
+            box=(x + c * wide, y + r * high, wide, high),
+            zone=zone,
+        )
         for r in range(zone.row_count)
         for c in range(zone.column_count)
     ]

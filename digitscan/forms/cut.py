@@ -131,7 +131,7 @@ class _LaidForm:
         maybe, surely, blotted = _TICK
         note = "a faint mark" if maybe <= share < surely else "blotted out, or filled" if share > blotted else ""
         state = State.VALUE if share >= surely else State.BLANK
-        return Slot(cell, None, None, state=state, note=note)
+        return Slot(cell, None, string=None, state=state, note=note)
 
 
 class Cutter:
@@ -200,33 +200,43 @@ class Cutter:
             digits.append(paste_inks(bits))
             filled.append(k)
         if not digits:
-            return Slot(cell, constraint, None)
+            return Slot(cell, constraint, string=None)
         gap = next((k for k in range(filled[0], filled[-1]) if k not in filled), None)
         note = f"box {gap + 1} between digits is empty" if gap is not None else ""
         height = float(np.median([own.height for own, _ in digits]))
-        edges = tuple(Edge(k, k + 1, own, 0, False) for k, (own, _) in enumerate(digits))
+        edges = tuple(Edge(k, k + 1, own, cuts=0, small=False) for k, (own, _) in enumerate(digits))
         whole = LineInk(_set_as_line(digits, height)) if len(digits) > 1 else None
         area = union(own for own, _ in digits)
         self.strings.append(
-            PreparedString(edges, len(self.inks), len(digits), height, area, None, area, whole, marked=False)
+            PreparedString(
+                edges=edges,
+                first_crop=len(self.inks),
+                pieces=len(digits),
+                height=height,
+                box=area,
+                cell=None,
+                region=area,
+                whole=whole,
+                marked=False,
+            )
         )
         self.inks.extend(ink for _, ink in digits)
-        return Slot(cell, constraint, len(self.strings) - 1, note=note)
+        return Slot(cell, constraint, string=len(self.strings) - 1, note=note)
 
     def _line(self, sheet: _LaidForm, cell: FormCell, constraint: Constraint | None) -> Slot:
         box = whole_box(cell.box)
         index = self._read_region(sheet, box, sheet.mask)
         if index is None:
-            return Slot(cell, constraint, None)
+            return Slot(cell, constraint, string=None)
         again = None
         if sheet.printed is None:
-            return Slot(cell, constraint, index)
+            return Slot(cell, constraint, string=index)
         inner = sheet.printed[
             box.y + box.height // 6 : box.bottom - box.height // 6, box.x + 3 : max(box.right - 3, box.x + 4)
         ]
         if inner.mean() > 0.004:  # the form prints something where one writes: read it with that ink too
             again = self._read_region(sheet, box, sheet.raw)
-        return Slot(cell, constraint, index, again)
+        return Slot(cell, constraint, string=index, unsubtracted=again)
 
     def _read_region(self, sheet: _LaidForm, box: Box, mask: Mask) -> int | None:
         """Make a region that holds one number into a string; gives its row, None where it is empty."""
@@ -261,14 +271,14 @@ class Cutter:
         edges = tuple(replace(e, box=moved(e.box, left, top)) for e in lattice_edges(lattice))
         self.strings.append(
             PreparedString(
-                edges,
-                len(self.inks),
-                len(lattice.pieces),
-                lattice.height,
-                moved(lattice.box, left, top),
-                None,
-                moved(region, left, top),
-                LineInk(canvas, parts_of(lattice)) if several else None,
+                edges=edges,
+                first_crop=len(self.inks),
+                pieces=len(lattice.pieces),
+                height=lattice.height,
+                box=moved(lattice.box, left, top),
+                cell=None,
+                region=moved(region, left, top),
+                whole=LineInk(canvas, parts_of(lattice)) if several else None,
                 marked=lattice.marked,
             )
         )

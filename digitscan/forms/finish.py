@@ -168,7 +168,12 @@ def _reading(
     return replace(
         empty,
         text=best.text,
-        digits=tuple(DigitReading(to_source(d.box), d.digit, d.confidence, d.runner_up, d.margin) for d in text.digits)
+        digits=tuple(
+            DigitReading(
+                box=to_source(d.box), digit=d.digit, confidence=d.confidence, runner_up=d.runner_up, margin=d.margin
+            )
+            for d in text.digits
+        )
         if best.text == taken
         else (),
         confidence=min(max(best.probability, 0.0), 1.0),

@@ -84,7 +84,7 @@ def load_form_page(template: Template, page: int, config: Config) -> FormPage:
     by_zone = {zone.name: constraint_of(zone, template.allowed(zone)) for zone in zones}
     constraints = tuple(by_zone[cell.zone.name] for cell in cells)
     blank = describe_blank(image, framed=template.form.anchor == "frame")
-    return FormPage(template, page, blank, tuple(cells), constraints, dpi)
+    return FormPage(template, page, blank=blank, cells=tuple(cells), constraints=constraints, dpi=dpi)
 
 
 def _scaled(box: tuple[float, float, float, float], scale: float) -> tuple[float, float, float, float]:

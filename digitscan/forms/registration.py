@@ -142,7 +142,14 @@ def describe_blank(image: GrayImage, *, framed: bool = False) -> Blank:
             if part.mean() > 0.02 and rows.std() > 0.04 and columns.std() > 0.04:
                 found.append((left, top))
     return Blank(
-        image, mask, soft, points, descriptors, find_marks(image), np.array(found, np.int64).reshape(-1, 2), framed
+        image=image,
+        mask=mask,
+        soft=soft,
+        points=points,
+        descriptors=descriptors,
+        marks=find_marks(image),
+        tiles=np.array(found, np.int64).reshape(-1, 2),
+        framed=framed,
     )
 
 
@@ -296,7 +303,7 @@ def _refine(image: GrayImage, to_blank: Transform, blank: Blank, method: str) ->
     page, to_blank = _prescaled(image, to_blank, shape)
     scale = np.array([page.shape[1] / image.shape[1], page.shape[0] / image.shape[0]])
     none = np.zeros((6, 2))
-    laid = Registration(to_blank, none, 0.0, method)
+    laid = Registration(to_blank, bend=none, quality=0.0, method=method)
     matched = _MATCHED_LINES if blank.framed else _MATCHED
     for reach in _REACH:
         middles, shifts, scores = _shifts(soft_ink(lay_on(page, laid, shape)), blank, reach)
@@ -307,7 +314,9 @@ def _refine(image: GrayImage, to_blank: Transform, blank: Blank, method: str) ->
         if corrected is None or inliers is None or inliers.sum() < 0.4 * good.sum():
             continue
         if _mild(corrected, shape):
-            laid = Registration(np.asarray(corrected @ laid.to_blank, np.float64), none, 0.0, method)
+            laid = Registration(
+                np.asarray(corrected @ laid.to_blank, np.float64), bend=none, quality=0.0, method=method
+            )
     picture = lay_on(page, laid, shape)
     middles, shifts, scores = _shifts(soft_ink(picture), blank, _REACH[-1])
     good = scores >= matched
@@ -317,11 +326,11 @@ def _refine(image: GrayImage, to_blank: Transform, blank: Blank, method: str) ->
         before = float(np.median(np.abs(shifts[good]).sum(axis=1)))
         after = float(np.median(np.abs(shifts[good] - terms[good] @ bend).sum(axis=1)))
         if float(np.abs(terms @ bend).max()) <= 3 * _REACH[-1] and after < before - 0.2:
-            laid = Registration(laid.to_blank, bend, 0.0, method)
+            laid = Registration(laid.to_blank, bend=bend, quality=0.0, method=method)
             picture = lay_on(page, laid, shape)
     quality = found_share(soft_ink(picture), blank)
     from_source = laid.to_blank @ np.diag([scale[0], scale[1], 1.0])
-    return LaidPage(picture, Registration(from_source, laid.bend, quality, method))
+    return LaidPage(picture, Registration(from_source, bend=laid.bend, quality=quality, method=method))
 
 
 def _mild(correction: Transform, shape: tuple[int, ...]) -> bool:

@@ -54,7 +54,7 @@ def _boxes(pixels: Pixels) -> NDArray[np.int32]:
     return np.array([cv2.boundingRect(c) for c in contours], np.int32).reshape(-1, 4)
 
 
-def _runs(pixels: Pixels, length: int, horizontal: bool, thickest: int = 0) -> Pixels:
+def _runs(pixels: Pixels, length: int, *, horizontal: bool, thickest: int = 0) -> Pixels:
     """Ink in straight runs of at least `length`, thin ones only: a solid block is no line."""
     thickest = thickest or max(5, round(0.4 * length))
     along, across = ((1, length), (thickest, 1)) if horizontal else ((length, 1), (1, thickest))
@@ -87,14 +87,14 @@ def _line_rules(pixels: Pixels) -> Pixels:
     A line that falls a little is many short runs, each a row lower: runs that nearly touch count together.
     """
     height, width = pixels.shape
-    across = _runs(pixels, int(np.clip(0.5 * height, 14, 60)), True)
+    across = _runs(pixels, int(np.clip(0.5 * height, 14, 60)), horizontal=True)
     joined = cv2.dilate(across, np.ones((3, 15), np.uint8))
     count, groups, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     for group in range(1, count):
         _, _, w, h, _ = stats[group]
         if w < 0.4 * width or h > 4 + 0.12 * height:
             across[groups == group] = 0
-    down = _runs(pixels, max(12, int(0.85 * height)), False)
+    down = _runs(pixels, max(12, int(0.85 * height)), horizontal=False)
     middle = slice(max(3, int(0.03 * width)), width - max(3, int(0.03 * width)))
     down[:, middle] = 0
     return np.asarray(cv2.bitwise_or(across, down), np.uint8)
@@ -307,7 +307,7 @@ def _line_work(
             ink = thickness_of[own] * length_of[own]  # so that slivers beside strokes count little
             thin = own.any() and _typical_thickness(thickness_of[own], ink) <= most
             accepted[doubtful] = thin or not _in_a_character(pixels, np.concatenate([h_boxes, v_boxes])[own], length)
-    return _LineWork(h_group, v_group, accepted, thickness_of, frames, cells)
+    return _LineWork(of_h=h_group, of_v=v_group, accepted=accepted, thickness=thickness_of, frames=frames, cells=cells)
 
 
 def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Rules, Pixels]:
@@ -344,8 +344,8 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     long = round(2.8 * length)  # no stroke of a digit is so long, wherever it stands
     thickest = max(5, round(0.4 * length))
     across, down = (
-        _runs(pixels, length, True, thickest),
-        _runs(pixels, round(0.75 * length), False, thickest),
+        _runs(pixels, length, horizontal=True, thickest=thickest),
+        _runs(pixels, round(0.75 * length), horizontal=False, thickest=thickest),
     )
     h_boxes, v_boxes = _boxes(across), _boxes(down)
     if not len(h_boxes) and not len(v_boxes):
@@ -366,7 +366,13 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     keep_h = _straight_pieces(across, keep_h, thickness, length)
     keep_v = _straight_pieces(down.T, keep_v[:, [1, 0, 3, 2]], thickness, length)[:, [1, 0, 3, 2]]
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
-    return Rules(to_boxes[0], to_boxes[1], groups.frames, groups.cells, thickness), np.asarray(found, np.uint8)
+    return Rules(
+        horizontals=to_boxes[0],
+        verticals=to_boxes[1],
+        frames=groups.frames,
+        frame_cells=groups.cells,
+        thickness_px=thickness,
+    ), np.asarray(found, np.uint8)
 
 
 def remove_rules(mask: Mask, rule_pixels: Pixels, thickness_px: float) -> Mask:

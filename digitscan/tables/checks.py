@@ -171,7 +171,19 @@ def with_overlooked(readings: Sequence[FieldReading], is_ink: Callable[[float, f
                 state, reason = State.BLANK, "no number found, though its row and its column are full"
             else:
                 continue
-            overlooked = FieldReading("", row, column, "", (), 0.0, state, True, reason, (), box)
+            overlooked = FieldReading(
+                name="",
+                row=row,
+                column=column,
+                text="",
+                digits=(),
+                confidence=0.0,
+                state=state,
+                review=True,
+                reason=reason,
+                alternatives=(),
+                box=box,
+            )
             in_row = [k for k, reading in enumerate(out) if reading.row == row and reading.column is not None]
             out.insert(next((k for k in in_row if (out[k].column or 0) > column), in_row[-1] + 1), overlooked)
     return out

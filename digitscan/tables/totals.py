@@ -97,7 +97,7 @@ def agrees(parts: Sequence[int], total: int, rule: Total) -> bool:
 TableLine = dict[int, FieldReading]
 
 
-def _lines(readings: Sequence[FieldReading], by_row: bool) -> dict[int, TableLine]:
+def _lines(readings: Sequence[FieldReading], *, by_row: bool) -> dict[int, TableLine]:
     """Cells by line and place; places with several numbers are left out."""
     lines: dict[int, TableLine] = {}
     twice: set[tuple[int, int]] = set()
@@ -117,7 +117,7 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
     """Rules that most complete lines of a table fulfil: at most one for its rows, and one for its columns."""
     found = []
     for by_row in (True, False):
-        lines = _lines(readings, by_row)
+        lines = _lines(readings, by_row=by_row)
         if not lines:
             continue
         last = Counter(max(line) for line in lines.values() if line).most_common(1)[0][0]
@@ -136,7 +136,7 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
             kinds: tuple[TotalKind, ...] = ("sum", "mean")
             for kind in kinds:
                 for modulus in {0, wraps}:
-                    rule = Total(kind, by_row, first, last, modulus)
+                    rule = Total(kind=kind, by_row=by_row, first=first, last=last, wraps=modulus)
                     share = sum(agrees(row[:-1], row[-1], rule) for row in numbers) / len(numbers)
                     width = 1 if kind == "sum" else last - first
                     enough = _AGREE if width <= _CHANCE * 10**digits else _AGREE_BY_CHANCE
@@ -192,7 +192,7 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
     rules = find_totals(readings)
     for rule in rules:
         across = [other for other in rules if other.by_row != rule.by_row]
-        for number, line in _lines(readings, rule.by_row).items():
+        for number, line in _lines(readings, by_row=rule.by_row).items():
             there = [k for k in range(rule.first, rule.last + 1) if k in line]
             if any(not other.first <= number <= other.last for other in across) or counts_up(
                 [int(line[k].text) for k in there]

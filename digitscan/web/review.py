@@ -57,7 +57,14 @@ class FilterIn(BaseModel):
 
     def filter(self) -> Filter:
         """As the desk takes it."""
-        return Filter(self.field, self.file, self.reason, self.page, self.below, self.everything)
+        return Filter(
+            field=self.field,
+            file=self.file,
+            reason=self.reason,
+            page=self.page,
+            below=self.below,
+            everything=self.everything,
+        )
 
 
 class NextIn(BaseModel):
