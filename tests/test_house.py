@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -29,3 +30,35 @@ def test_files_that_a_document_names_exist(document: str) -> None:
     assert named
     for name in named:
         assert (PACKAGE / name).is_file() or (name.split("/")[0] not in rooms and (ROOT / name).is_file()), name
+
+
+PARAMETERS = ("imaging", "decoding", "tables", "forms")
+"""Rooms whose numbers stand in one dataclass a module."""
+
+
+@pytest.mark.parametrize("room", PARAMETERS)
+def test_every_parameter_says_its_unit_and_its_source(room: str) -> None:
+    for path in (PACKAGE / room).glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Parameters"):
+                said = [text.value.value for text in node.body[2::2] if isinstance(text, ast.Expr)]
+                fields = [field for field in node.body[1::2] if isinstance(field, ast.AnnAssign)]
+                assert len(fields) == len(said), path
+                for text in (" ".join(words.split()) for words in said):
+                    assert re.search(r"\S \[[^;\]]+; [^\]]+\]$", text), f"{path}: {text}"
+
+
+def test_numbers_of_the_way_of_a_page_have_names() -> None:
+    bare = []
+    for room in PARAMETERS:
+        for path in (PACKAGE / room).glob("*.py"):
+            for function in ast.walk(ast.parse(path.read_text())):
+                if isinstance(function, ast.FunctionDef | ast.Lambda):
+                    bare += [
+                        f"{path.name}:{node.lineno} {node.value}"
+                        for node in ast.walk(function)
+                        if isinstance(node, ast.Constant)
+                        and isinstance(node.value, float)
+                        and abs(node.value) not in (0.0, 0.5, 1.0, 2.0)
+                    ]
+    assert len(set(bare)) <= 25, bare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,17 +14,46 @@ from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edg
 from digitscan.decoding.readings import ReadDigit, ReadString, digit_of
 from digitscan.decoding.rivals import LinePosteriors, Rival, digits_of, rank_texts
 
-_STRUCK, _STRUCK_ON_PAGE = 0.5, 0.8
-"""How sure the reader of lines must be of struck out digits: on a page there are words too, whose letters run together.
-What it is less sure of is for review."""
-_NOTHING = 0.9
-"""How sure the reader of lines must be that a string on a page is a word."""
-_BEHIND_STROKE = -1.2
-"""Mean log probability over its views from which a text behind a stroke is a number."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StringParameters:
+    """What tells numbers from words on a path through a lattice.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    glued: float = 0.28
+    """Paper between a digit and a letter of one word is narrower. [heights; tried]"""
+    sure: float = 0.6
+    """A digit this sure speaks for a number. [probability; tried]"""
+    surer: float = 0.8
+    """One this sure keeps an unlikely number, for a person to see. [probability; tried]"""
+    mostly: float = 0.66
+    """Share of the segments that must be sure digits for the others to be badly written ones. [share; tried]"""
+    ones_and_zeros: float = 0.6
+    """Share of ones and zeros from which digits of unlike height look like letters. [share; tried]"""
+    unlike_height: float = 0.82
+    """How high the lowest of them is then, at the most. [shares of the highest; tried]"""
+    told_apart: float = 0.9
+    """Where every digit is surer, it is the parting that is in doubt. [probability; tried]"""
+    negligible: float = 1e-4
+    """Less likely alternatives are not told. [probability; tried]"""
+    struck: float = 0.5
+    """How sure the reader of lines must be of struck out digits; what it is less sure of is for review.
+    [probability; tried]"""
+    struck_on_page: float = 0.8
+    """The same on a page: there are words too, whose letters run together. [probability; tried]"""
+    nothing: float = 0.9
+    """How sure the reader of lines must be that a string on a page is a word. [probability; tried]"""
+    behind_stroke: float = -1.2
+    """Mean over its views from which a text behind a stroke is a number. [log units; tried]"""
+
+
+_P = StringParameters()
 
 
 def _tight(a: Box, b: Box, height: float) -> bool:
-    return b.x - a.right < 0.28 * height
+    return b.x - a.right < _P.glued * height
 
 
 def _runs(
@@ -40,15 +70,15 @@ def _runs(
         return [[s for s in path.symbols if s.digit is not None]]
     if not digits:
         return []
-    sure = sum(s.confidence > 0.6 for s in digits)
+    sure = sum(s.confidence > _P.sure for s in digits)
     strangers = [s for s in large if s.digit is None]
     if not strangers:
         return [list(path.symbols)]
     if sure < 0.5 * len(large):
         return _apart_from_letters(path, edges, height)
     # Ones and zeros alone are how l, i and o look: they do not speak for a number.
-    telling = any(s.digit is not None and s.digit > 1 and s.confidence > 0.6 for s in large)
-    if sure >= 2 and sure >= 0.66 * len(large) and telling:
+    telling = any(s.digit is not None and s.digit > 1 and s.confidence > _P.sure for s in large)
+    if sure >= 2 and sure >= _P.mostly * len(large) and telling:
         # Mostly digits: a stranger inside is a digit that could not be read; at the ends it is a sign.
         first = next(k for k, s in enumerate(path.symbols) if s.digit is not None)
         last = max(k for k, s in enumerate(path.symbols) if s.digit is not None)
@@ -113,9 +143,9 @@ def read_string(
         None for a word, several where letters part numbers.
     """
     reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
-    if line is not None and line.struck > (_STRUCK if whole else _STRUCK_ON_PAGE):
+    if line is not None and line.struck > (_P.struck if whole else _P.struck_on_page):
         return _struck_reading(line, whole=whole)
-    if line is not None and not whole and line.nothing > _NOTHING:
+    if line is not None and not whole and line.nothing > _P.nothing:
         return []
     if line is not None:
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
@@ -143,7 +173,7 @@ def read_string(
         alternatives = tuple(
             Alternative(p.text, w)
             for p, w in list(zip(paths, weights, strict=True))[1 : config.alternatives + 1]
-            if p.text and p.text != text and w > 1e-4
+            if p.text and p.text != text and w > _P.negligible
         )
         # Rivals speak of the whole lattice; they say little about a part of it.
         if text != paths[0].text:
@@ -170,7 +200,7 @@ def read_behind_stroke(line: LinePosteriors) -> list[ReadString]:
     many things at once.
     """
     text, log = max(line.log_probabilities([]).items(), key=lambda item: item[1])
-    if log < _BEHIND_STROKE or len(text) < 2 or not set(text) - set("01"):
+    if log < _P.behind_stroke or len(text) < 2 or not set(text) - set("01"):
         return []
     return [
         ReadString(
@@ -225,7 +255,7 @@ def _read_together(
     alternatives = tuple(
         Alternative(rival.text, float(weight))
         for rival, weight in list(zip(rivals, weights, strict=True))[1 : config.alternatives + 1]
-        if weight > 1e-4
+        if weight > _P.negligible
     )
     return ReadString(
         union(d.box for d in digits),
@@ -244,22 +274,22 @@ def _no_number(digits: Sequence[ReadDigit], confidence: float, config: DecodeCon
 
     One most of whose digits are sure is kept, with its low confidence, for a person to see.
     """
-    sure = sum(d.confidence > 0.8 for d in digits)
+    sure = sum(d.confidence > _P.surer for d in digits)
     unlikely = min(d.confidence for d in digits) < 0.5 and sure < 0.5 * len(digits)
     return unlikely and confidence < config.min_confidence
 
 
 def _like_letters(digits: Sequence[ReadDigit]) -> bool:
     """Whether mostly ones and zeros of unlike height stand together."""
-    if len(digits) < 2 or sum(d.digit in "01" for d in digits) < 0.6 * len(digits):
+    if len(digits) < 2 or sum(d.digit in "01" for d in digits) < _P.ones_and_zeros * len(digits):
         return False
     heights = [d.box.height for d in digits]
-    return min(heights) < 0.82 * max(heights)
+    return min(heights) < _P.unlike_height * max(heights)
 
 
 def unsure(digits: Sequence[ReadDigit]) -> str:
     """Which digit to look at first, for a reading that is marked for review."""
     place, worst = min(enumerate(digits, 1), key=lambda item: item[1].confidence)
-    if worst.confidence >= 0.9:
+    if worst.confidence >= _P.told_apart:
         return "several ways to part the digits"
     return f"digit {place} unsure: {worst.digit} or {worst.runner_up}"

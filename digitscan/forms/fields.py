@@ -24,9 +24,25 @@ from digitscan.decoding.strings import unsure
 from digitscan.forms.constraints import Constraint
 from digitscan.forms.template import FieldRules, Locale
 
-_KEPT = 12
-"""Texts of a field that the rules across fields may choose from."""
-_NEGLIGIBLE = 1e-6
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldParameters:
+    """Which readings of a field are kept.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    kept: int = 12
+    """Texts of a field that the rules across fields may choose from. [bare; cost alone]"""
+    possible: float = 1e-6
+    """Less likely texts are none of them. [probability; tried]"""
+    negligible: float = 1e-4
+    """Less likely alternatives are not told. [probability; tried]"""
+    strangers: float = 0.6
+    """Share of segments that are no digits from which a field holds a word or a scribble. [share; tried]"""
+
+
+_P = FieldParameters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,7 @@ class FieldText:
 
     def alternatives(self, count: int) -> tuple[Alternative, ...]:
         """Rivals of the reading."""
-        rest = [g for g in self.guesses[1:] if g.probability > 1e-4]
+        rest = [g for g in self.guesses[1:] if g.probability > _P.negligible]
         return tuple(Alternative(g.text, g.probability) for g in rest[:count])
 
 
@@ -132,8 +148,8 @@ def read_field(
             float(weights[k]),
             () if allowed[k] or constraint is None else tuple(constraint.broken(rivals[k].text)),
         )
-        for k in (int(place) for place in order[:_KEPT])
-        if weights[k] > _NEGLIGIBLE
+        for k in (int(place) for place in order[: _P.kept])
+        if weights[k] > _P.possible
     )
     overridden = best is not raw
     return FieldText(
@@ -158,7 +174,7 @@ def no_digits(edges: Sequence[Edge], posteriors: Posteriors, pieces: int, height
         return True
     large = [s for s in paths[0].symbols if not edges[s.edge].small]
     strangers = sum(s.digit is None for s in large)
-    return strangers > 0.6 * len(large) if large else not paths[0].text
+    return strangers > _P.strangers * len(large) if large else not paths[0].text
 
 
 def reason_of(text: FieldText, config: DecodeConfig) -> tuple[bool, str]:

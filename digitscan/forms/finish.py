@@ -6,7 +6,7 @@ FilledPage, posteriors ─ finish_form ─> PageResult
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -21,6 +21,26 @@ from digitscan.forms.cut import whole_box
 from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of, value_of
 from digitscan.forms.form_page import FilledPage, Slot
 from digitscan.forms.template import copy_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishParameters:
+    """What is said of fields that are not read digit by digit.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    hard_to_find: float = 0.7
+    """Share of the blank's ink, found on the page, below which the scan is warned of. [share; tried]"""
+    sure: float = 0.999
+    """Confidence of a tick, and of an empty field. [probability; set]"""
+    unsure: float = 0.7
+    """Confidence of a tick that is faint or blotted out. [probability; set]"""
+    negligible: float = 1e-4
+    """Less likely alternatives are not told. [probability; tried]"""
+
+
+_P = FinishParameters()
 
 
 def finish_form(
@@ -74,7 +94,9 @@ def finish_form(
         )
     heights = [digit.box.height for reading in readings for digit in reading.digits]
     prepared = page.prepared
-    warnings = () if page.match.quality >= 0.7 else ("the form's own print is hard to find: check the scan",)
+    warnings = (
+        () if page.match.quality >= _P.hard_to_find else ("the form's own print is hard to find: check the scan",)
+    )
     return PageResult(
         ref=prepared.ref,
         width=prepared.width,
@@ -129,7 +151,7 @@ def _reading(
         return replace(
             empty,
             text="1" if ticked else "",
-            confidence=0.7 if slot.note else 0.999,
+            confidence=_P.unsure if slot.note else _P.sure,
             review=bool(slot.note),
             reason=slot.note,
         )
@@ -137,7 +159,7 @@ def _reading(
         return replace(empty, review=True, reason="struck out")
     if slot.state is State.BLANK:
         return replace(
-            empty, review=zone.required, reason="required, and empty" if zone.required else "", confidence=0.999
+            empty, review=zone.required, reason="required, and empty" if zone.required else "", confidence=_P.sure
         )
     if text is None:
         return replace(empty, state=State.ILLEGIBLE, review=True, reason="no digits could be made out", confidence=0.0)
@@ -181,7 +203,9 @@ def _reading(
         review=review,
         reason="; ".join(reasons),
         alternatives=tuple(
-            Alternative(g.text, g.probability) for g in rest[: config.decode.alternatives] if g.probability > 1e-4
+            Alternative(g.text, g.probability)
+            for g in rest[: config.decode.alternatives]
+            if g.probability > _P.negligible
         ),
         written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
         raw=text.raw if best.text != text.raw else "",
