@@ -152,8 +152,21 @@ def weigh(rule: JointRule, label: str, choices: Mapping[str, Choice], columns: M
 
     combinations = _combinations(involved)
     verdicts = [holds(rows) for _, rows in combinations]
-    if verdicts[0] is None:
-        return
+    if verdicts[0] is not None:
+        _take_likeliest(rule, label, involved, combinations, verdicts)
+
+
+def _take_likeliest(
+    rule: JointRule,
+    label: str,
+    involved: Sequence[Choice],
+    combinations: Sequence[tuple[float, tuple[int, ...]]],
+    verdicts: Sequence[bool | None],
+) -> None:
+    """Take the guesses of the likeliest combination, in place, where those that break the rule count `BREAKS` times.
+
+    Guesses of fields that a rule upholds get the share of all combinations that they are part of.
+    """
     weights = np.array(
         [p * (BREAKS if verdict is False else 1.0) for (p, _), verdict in zip(combinations, verdicts, strict=True)]
     )

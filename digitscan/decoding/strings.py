@@ -152,6 +152,21 @@ def read_string(
         if rivals:
             together = _read_together(rivals, edges, posteriors, line, config, whole=whole)
             return [] if not whole and _no_number(together.digits, together.confidence, config) else [together]
+    return _read_by_lattice(edges, posteriors, pieces, height, config, whole=whole, marked=marked)
+
+
+def _read_by_lattice(
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    pieces: int,
+    height: float,
+    config: DecodeConfig,
+    *,
+    whole: bool,
+    marked: bool,
+) -> list[ReadString]:
+    """The numbers on the best path through a lattice; parameters as of `read_string`."""
+    reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
     paths = ScoredLattice(edges, posteriors, pieces, height, reject_cost).best(max(2, config.alternatives + 1))
     if not paths:
         return []

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Posteriors
@@ -19,7 +20,7 @@ from digitscan.decoding.automata import allows
 from digitscan.decoding.joint import BREAKS, Guess
 from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, ScoredLattice
 from digitscan.decoding.readings import ReadDigit
-from digitscan.decoding.rivals import LinePosteriors, digits_of, rank_texts
+from digitscan.decoding.rivals import LinePosteriors, Rival, digits_of, rank_texts
 from digitscan.decoding.strings import unsure
 from digitscan.forms.constraints import Constraint
 from digitscan.forms.template import FieldRules, Locale
@@ -127,33 +128,22 @@ def read_field(
         rivals = [r for r in rivals if sure <= len(r.text) <= pieces] or rivals
     if not rivals:
         return None
-    evidence = np.array([rival.evidence for rival in rivals])
     allowed = np.array([automaton is None or allows(automaton, rival.text) for rival in rivals])
-    weights = np.exp(evidence - evidence.max()) * np.where(allowed, 1.0, BREAKS)
-    weights /= weights.sum()
-    order = np.argsort(-weights, kind="stable")
-    raw, best = rivals[0], rivals[int(order[0])]
+    weights = _shares(rivals, allowed)
+    order = [int(place) for place in np.argsort(-weights, kind="stable")]
+    raw, best = rivals[0], rivals[order[0]]
     digits = digits_of(best, edges, posteriors, line)
-    if line is None and len(rivals) and allowed[order[0]] and best is raw:
+    if line is None and digits and allowed[order[0]] and best is raw:
         # Alone, the lattice knows how sure each digit is; its paths say only how sure the parting is.
-        weights = weights * float(np.prod([d.confidence for d in digits])) if digits else weights
+        weights = weights * float(np.prod([d.confidence for d in digits]))
     struck = line.struck if line is not None else 0.0
     # In a box stands one digit, and the line may not vouch for what is none.
     strangers = posteriors[:, NOT_A_DIGIT] if boxed and len(posteriors) > 1 else np.zeros(1)
     worst = int(strangers.argmax())
     weights = weights * (1 - struck) * (1 - float(strangers[worst]))
-    guesses = tuple(
-        Guess(
-            rivals[k].text,
-            float(weights[k]),
-            () if allowed[k] or constraint is None else tuple(constraint.broken(rivals[k].text)),
-        )
-        for k in (int(place) for place in order[: _P.kept])
-        if weights[k] > _P.possible
-    )
     overridden = best is not raw
     return FieldText(
-        guesses=guesses,
+        guesses=_guesses(rivals, weights, allowed, order, constraint),
         raw=raw.text,
         overridden=float(raw.evidence - best.evidence) if overridden else 0.0,
         decided_by=tuple(constraint.broken(raw.text)) if overridden and constraint is not None else (),
@@ -161,6 +151,32 @@ def read_field(
         written=line.written(raw.text) if line is not None else raw.text,
         struck=struck,
         unreadable=worst + 1 if strangers[worst] > 0.5 else 0,
+    )
+
+
+def _shares(rivals: Sequence[Rival], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Each text's share of the evidence; one that breaks a rule counts `BREAKS` times."""
+    evidence = np.array([rival.evidence for rival in rivals])
+    weights = np.exp(evidence - evidence.max()) * np.where(allowed, 1.0, BREAKS)
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _guesses(
+    rivals: Sequence[Rival],
+    weights: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    order: Sequence[int],
+    constraint: Constraint | None,
+) -> tuple[Guess, ...]:
+    """The likely texts of a field in their order, each with the rules that it breaks."""
+    return tuple(
+        Guess(
+            rivals[k].text,
+            float(weights[k]),
+            () if allowed[k] or constraint is None else tuple(constraint.broken(rivals[k].text)),
+        )
+        for k in order[: _P.kept]
+        if weights[k] > _P.possible
     )
 
 

@@ -60,21 +60,9 @@ def finish_form(
     whole_lines : mapping of int to sequence of (T, 20) float32, optional
         What the reader of lines says of some strings, by their index.
     """
-    whole_lines = whole_lines or {}
 
     def read(slot: Slot, index: int | None) -> FieldText | None:
-        if slot.printed is not None and index == slot.string:
-            edges, height = slot.printed.edges, float(slot.printed.edges[0].box.height)
-            return read_field(edges, slot.printed.posteriors, len(edges), height, None, slot.constraint, boxed=True)
-        if index is None or slot.state is not State.VALUE:
-            return None
-        string = page.prepared.strings[index]
-        rows = string.rows(posteriors)
-        line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
-        if no_digits(string.edges, rows, string.pieces, string.height):
-            return None
-        boxed = slot.cell.zone.kind in ("boxes", "comb")
-        return read_field(string.edges, rows, string.pieces, string.height, line, slot.constraint, boxed=boxed)
+        return _text_of(page, posteriors, whole_lines or {}, slot, index)
 
     readings: list[FieldReading] = []
     template = page.form.template
@@ -107,6 +95,28 @@ def finish_form(
         readings=tuple(readings),
         form=page.match,
     )
+
+
+def _text_of(
+    page: FilledPage,
+    posteriors: Posteriors,
+    whole_lines: Mapping[int, Sequence[Posteriors]],
+    slot: Slot,
+    index: int | None,
+) -> FieldText | None:
+    """What the string at `index` reads as a slot's value; None where there is nothing to read, or no digit in it."""
+    if slot.printed is not None and index == slot.string:
+        edges, height = slot.printed.edges, float(slot.printed.edges[0].box.height)
+        return read_field(edges, slot.printed.posteriors, len(edges), height, None, slot.constraint, boxed=True)
+    if index is None or slot.state is not State.VALUE:
+        return None
+    string = page.prepared.strings[index]
+    rows = string.rows(posteriors)
+    line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+    if no_digits(string.edges, rows, string.pieces, string.height):
+        return None
+    boxed = slot.cell.zone.kind in ("boxes", "comb")
+    return read_field(string.edges, rows, string.pieces, string.height, line, slot.constraint, boxed=boxed)
 
 
 def _choice(slot: Slot, text: FieldText | None) -> Choice:
@@ -146,7 +156,42 @@ def _reading(
         box=to_source(whole_box(slot.cell.box)),
         table=zone.name if slot.cell.row is not None else "",
     )
-    if zone.kind == "mark":
+    settled = _without_digits(empty, slot, text)
+    if settled is not None:
+        return settled
+    assert text is not None  # else the field is illegible
+    best = choice.guesses[choice.chosen]
+    state, review, reasons = _judged(slot, text, again, choice, config)
+    rest = sorted((g for k, g in enumerate(choice.guesses) if k != choice.chosen), key=lambda g: -g.probability)
+    return replace(
+        empty,
+        text=best.text,
+        digits=tuple(
+            DigitReading(
+                box=to_source(d.box), digit=d.digit, confidence=d.confidence, runner_up=d.runner_up, margin=d.margin
+            )
+            for d in text.digits
+        )
+        if best.text == text.best.text
+        else (),
+        confidence=min(max(best.probability, 0.0), 1.0),
+        state=state,
+        review=review,
+        reason="; ".join(reasons),
+        alternatives=tuple(
+            Alternative(g.text, g.probability)
+            for g in rest[: config.decode.alternatives]
+            if g.probability > _P.negligible
+        ),
+        written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
+        raw=text.raw if best.text != text.raw else "",
+        value=value_of(best.text, text.written, zone),
+    )
+
+
+def _without_digits(empty: FieldReading, slot: Slot, text: FieldText | None) -> FieldReading | None:
+    """The reading of a tick box, and of a field struck out, blank or illegible; None where there is a number."""
+    if slot.cell.zone.kind == "mark":
         ticked = slot.state is State.VALUE
         return replace(
             empty,
@@ -159,13 +204,23 @@ def _reading(
         return replace(empty, review=True, reason="struck out")
     if slot.state is State.BLANK:
         return replace(
-            empty, review=zone.required, reason="required, and empty" if zone.required else "", confidence=_P.sure
+            empty,
+            review=slot.cell.zone.required,
+            reason="required, and empty" if slot.cell.zone.required else "",
+            confidence=_P.sure,
         )
     if text is None:
         return replace(empty, state=State.ILLEGIBLE, review=True, reason="no digits could be made out", confidence=0.0)
     if text.struck > 0.5:
         why = f"digits are struck out: {text.written}" if text.raw else "struck out"
         return replace(empty, state=State.STRUCK, review=True, reason=why, confidence=text.struck)
+    return None
+
+
+def _judged(
+    slot: Slot, text: FieldText, again: FieldText | None, choice: Choice, config: Config
+) -> tuple[State, bool, list[str]]:
+    """A number's state, whether a person should look at it, and why."""
     best = choice.guesses[choice.chosen]
     review, reason = reason_of(text, config.decode)
     reasons = [reason] if reason else []
@@ -186,28 +241,4 @@ def _reading(
         review, reasons = True, [*reasons, slot.note]
     if again is not None and again.best.text != best.text:
         review, reasons = True, [*reasons, f"with the form's own print it reads {again.best.text}"]
-    rest = sorted((g for k, g in enumerate(choice.guesses) if k != choice.chosen), key=lambda g: -g.probability)
-    return replace(
-        empty,
-        text=best.text,
-        digits=tuple(
-            DigitReading(
-                box=to_source(d.box), digit=d.digit, confidence=d.confidence, runner_up=d.runner_up, margin=d.margin
-            )
-            for d in text.digits
-        )
-        if best.text == taken
-        else (),
-        confidence=min(max(best.probability, 0.0), 1.0),
-        state=state,
-        review=review,
-        reason="; ".join(reasons),
-        alternatives=tuple(
-            Alternative(g.text, g.probability)
-            for g in rest[: config.decode.alternatives]
-            if g.probability > _P.negligible
-        ),
-        written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
-        raw=text.raw if best.text != text.raw else "",
-        value=value_of(best.text, text.written, zone),
-    )
+    return state, review, reasons
