@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_broad_excepts_stand_where_contributing_says() -> None:
 def test_files_that_a_document_names_exist(document: str) -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir()}
     named = re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.py)`", (ROOT / document).read_text())
-    assert named
+    assert len(named) > 30
     for name in named:
         assert (PACKAGE / name).is_file() or (name.split("/")[0] not in rooms and (ROOT / name).is_file()), name
 
@@ -62,3 +63,23 @@ def test_numbers_of_the_way_of_a_page_have_names() -> None:
                         and abs(node.value) not in (0.0, 0.5, 1.0, 2.0)
                     ]
     assert len(set(bare)) <= 25, bare
+
+
+def test_functions_that_the_architecture_names_exist() -> None:
+    pairs = re.findall(r"`([a-z_0-9/]+\.py)` \(((?:`\w+`(?:, )?)+)\)", (ROOT / "docs/architecture.md").read_text())
+    assert len(pairs) > 10
+    for file, names in pairs:
+        defined = {
+            node.name
+            for node in ast.parse((PACKAGE / file).read_text()).body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        }
+        assert set(re.findall(r"\w+", names)) <= defined, file
+
+
+def test_floors_of_the_architecture_are_the_checked_ones() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    checked = [set(re.findall(r"digitscan\.(\w+)", layer)) for layer in layers]
+    rows = re.findall(r"^\| \d+ \| (.+?) \|", (ROOT / "docs/architecture.md").read_text(), re.M)
+    assert [set(re.findall(r"`(\w+)(?:/|\.py)`", row)) for row in rows] == checked
