@@ -12,13 +12,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from digitscan.core.types import Box, Mask
 from digitscan.forms.template import MM_PER_INCH
+from digitscan.imaging.rules import Pixels
 
 ZoneKind = Literal["boxes", "comb", "free", "mark", "grid"]
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
