@@ -127,7 +127,8 @@ def with_faint_lines(
     usual = float(np.median(gaps))
     if usual < 2 * (parameters.reach + parameters.beside):
         return lines
-    places = np.linspace(*sorted((_edge(others[0]), _edge(others[-1]))), 160)[4:-4]
+    first, last = sorted((_edge(others[0]), _edge(others[-1])))
+    places: NDArray[np.float64] = np.linspace(first, last, 160)[4:-4]
     found = [lines[0]]
     for before, after, gap in zip(lines, lines[1:], gaps.tolist(), strict=False):
         count = round(gap / usual)

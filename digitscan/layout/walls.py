@@ -119,13 +119,15 @@ def find_remains(
     open_ones = upright_courses(
         pieces, max(4.0, parameters.wander * typical), parameters.long * typical, parameters.cover
     )
-    courses = [(line, table.frame.y, table.frame.bottom) for table in structure.tables for line in table.columns]
+    courses = [
+        (line, float(table.frame.y), float(table.frame.bottom)) for table in structure.tables for line in table.columns
+    ]
     courses += [(line, *line.ends) for line in open_ones]
     apart, reach = max(parameters.apart_px, parameters.apart * typical), parameters.goes_on * typical
-    for k in slim.tolist():
-        left, top, right, bottom = edges[k]
+    for own in slim.tolist():
+        left, top, right, bottom = edges[own]
         x, y = (left + right) / 2, (top + bottom) / 2
-        are[k] = any(
+        are[own] = any(
             first - reach <= y <= last + reach and abs(line.at(y) - x) <= apart for line, first, last in courses
         )
     return Remains(are, open_ones)
