@@ -1,4 +1,4 @@
-"""A worker process of `digitscan.batch.crew`: takes tasks from standard input, answers on standard output."""
+"""A worker process of `digitscan.batch.worker_pool`: takes tasks from standard input, answers on standard output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from digitscan.batch.crew import Setup
+from digitscan.batch.worker_pool import Setup
 
 
 class _Desk:
