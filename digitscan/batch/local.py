@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from digitscan.batch.worker_pool import WorkerPool, default_jobs
 from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
-from digitscan.pipeline.items import Classify, PageRead, ReadLines, Ready
+from digitscan.pipeline.items import Classify, PageRead, PageTask, ReadLines
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.formset import FormSet
@@ -112,13 +112,13 @@ def read_pages(
     work = _work(classifier, config, forms, worker_pool, keep_images)
     balance = balance if balance is not None else Balance()
     found = 0
-    pending: deque[Future[Ready] | PageOutcome] = deque()
+    pending: deque[Future[PageTask] | PageOutcome] = deque()
     refs = _refs(sources, config, worker_pool)
     exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     # The crops of one group are classified while the one before is finished here: neither waits for the other.
-    classified: deque[tuple[list[Ready], Future[None]]] = deque()
+    classified: deque[tuple[list[PageTask], Future[None]]] = deque()
 
     def finish_oldest() -> list[PageRead]:
         group, calls = classified.popleft()
@@ -169,9 +169,9 @@ def read_pages(
         network.shutdown(wait=True, cancel_futures=True)
 
 
-def _next_group(pending: deque[Future[Ready] | PageOutcome], balance: Balance) -> list[Ready]:
+def _next_group(pending: deque[Future[PageTask] | PageOutcome], balance: Balance) -> list[PageTask]:
     """Pages from the front that are worth a call together; waits for the first alone."""
-    group: list[Ready] = []
+    group: list[PageTask] = []
     crops = 0
     while pending and len(group) < _MOST_WAITING and crops < _FILL:
         head = pending[0]
@@ -183,7 +183,7 @@ def _next_group(pending: deque[Future[Ready] | PageOutcome], balance: Balance) -
             with balance.waiting_for_pages():
                 item = head.result()
         else:
-            item = Ready(head.ref, settled=head)
+            item = PageTask(head.ref, settled=head)
         group.append(item)
         crops += len(item.prepared.crops) if item.prepared is not None else 0
     return group
@@ -209,7 +209,7 @@ def _work(
     forms: FormSet | None,
     worker_pool: WorkerPool | None,
     keep_images: bool,
-) -> Callable[[PageRef], Ready]:
+) -> Callable[[PageRef], PageTask]:
     """What a thread does with a page: prepare it, or have a process prepare or read it."""
     if worker_pool is None:
         if classifier is None:
@@ -220,8 +220,8 @@ def _work(
     if classifier is not None:
         return worker_pool.prepare
 
-    def read(ref: PageRef) -> Ready:
+    def read(ref: PageRef) -> PageTask:
         page = worker_pool.read(ref, keep_images)
-        return Ready(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
+        return PageTask(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
 
     return read
