@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from digitscan.cli.common import leave, settings, teaching_errors
+from digitscan.cli.common import exit_with, report_errors, settings
 from digitscan.cli.outputs import Folders, Outputs, add_rows, form_columns, job_path, result_table
 from digitscan.cli.progress import ProgressReporter, Tally, progress_reporter
 
@@ -163,7 +163,7 @@ def process(
 
       find . -name '*.tif' | digitscan process - --out results.csv
     """
-    with teaching_errors(), ExitStack() as stack:
+    with report_errors(), ExitStack() as stack:
         from digitscan.batch.worker_pool import WorkerPool
 
         # Its first worker loads its libraries while this process still loads its own.
@@ -270,4 +270,4 @@ def _run(
     reporter.end([target for target in asked.out if target != "-"] + folders.words(), interrupted, words)
     code = ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
-        leave(code)
+        exit_with(code)
