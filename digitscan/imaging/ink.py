@@ -11,7 +11,7 @@ from digitscan.core.types import BinaryPage, GrayImage, Layout, RasterPage, Tran
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn
-from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
+from digitscan.imaging.rules import RulingLines, find_rules, line_mask, remove_rules
 
 
 def scaling(scale: float) -> Transform:
@@ -22,7 +22,7 @@ def scaling(scale: float) -> Transform:
 
 def find_ink(
     page: RasterPage, config: Config, turn: int, look: Observer, *, scale: float = 1.0
-) -> tuple[BinaryPage, InkLevels, Rules]:
+) -> tuple[BinaryPage, InkLevels, RulingLines]:
     """Everything before segmentation: polarity, quarter turn, perspective, ink, skew, rules.
 
     The page is enlarged by `scale` first; the way back to the source makes up for it.
@@ -65,7 +65,7 @@ def find_ink(
             look("deskewed", mask)
         else:
             skew = 0.0
-    rules, ruled = Rules(), mask
+    rules, ruled = RulingLines(), mask
     if imaging.remove_rules and config.layout is not Layout.DIGIT:
         line = config.layout is Layout.LINE
         rules, pixels = find_rules(mask if line else line_mask(ink, levels), line=line)

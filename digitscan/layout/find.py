@@ -1,6 +1,6 @@
 """Which marks of a page belong together: fields, tables and strings, found from rules and components.
 
-BinaryPage and Rules ─ find_lattices ─> StringLattices in reading order
+BinaryPage and RulingLines ─ find_lattices ─> StringLattices in reading order
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import BinaryPage, Box, Layout, Mask
-from digitscan.imaging.rules import Rules, remove_rules, rule_length
+from digitscan.imaging.rules import RulingLines, remove_rules, rule_length
 from digitscan.layout.brackets import find_brackets
 from digitscan.layout.cells import join_in_cells, rows_of_text
 from digitscan.layout.grid import corridors
@@ -31,7 +31,7 @@ MAX_CHARACTERS = 15_000
 """Marks of character size read on one page, the largest first: three times a page of dense print."""
 
 
-def _barriers(rules: Rules, structure: RuledStructure, others: list[Box]) -> Barriers:
+def _barriers(rules: RulingLines, structure: RuledStructure, others: list[Box]) -> Barriers:
     """What parts strings: vertical rules, not the sides of boxes of one row, and `others`."""
     posts = list(others)
     rows = [structure.tables[k].frame for k in structure.box_rows]
@@ -43,14 +43,14 @@ def _barriers(rules: Rules, structure: RuledStructure, others: list[Box]) -> Bar
     return Barriers(tuple(posts))
 
 
-def _without_strays(page: BinaryPage, rules: Rules, structure: RuledStructure) -> tuple[Mask, Rules, Mask]:
+def _without_strays(page: BinaryPage, rules: RulingLines, structure: RuledStructure) -> tuple[Mask, RulingLines, Mask]:
     """Give short strokes that lie on no line of their table back to the ink.
 
     Returns
     -------
     mask : (H, W) bool
         Ink without rules.
-    rules : Rules
+    rules : RulingLines
         Without such strokes.
     walls : (H, W) bool
         Ink of the lines of tables.
@@ -113,7 +113,7 @@ class PageLayout(NamedTuple):
     walls: Mask
 
 
-def find_lattices(page: BinaryPage, rules: Rules, layout: Layout, look: Observer = unobserved) -> PageLayout:
+def find_lattices(page: BinaryPage, rules: RulingLines, layout: Layout, look: Observer = unobserved) -> PageLayout:
     """All strings of a page with their hypotheses, by its rules and its marks."""
     no_walls = np.zeros_like(page.mask)
     shape = (page.mask.shape[0], page.mask.shape[1])

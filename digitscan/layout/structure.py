@@ -1,6 +1,6 @@
 """The ruled structure of a page: every table, row of boxes and single box that its ruling lines make.
 
-Rules ─ RuledStructure.of ─> tables ─ cells_of ─> which cell each mark stands in
+RulingLines ─ RuledStructure.of ─> tables ─ cells_of ─> which cell each mark stands in
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import Box, Ink
-from digitscan.imaging.rules import Rules, rule_length
+from digitscan.imaging.rules import RulingLines, rule_length
 from digitscan.layout.faint import has_ridge, with_faint_lines, with_open_ends
 from digitscan.layout.ruled import RuledTable, spanned
 
@@ -76,12 +76,12 @@ class RuledStructure:
     main: int | None
 
     @classmethod
-    def of(cls, rules: Rules, ink: Ink, parameters: StructureParameters = PARAMETERS) -> RuledStructure:
+    def of(cls, rules: RulingLines, ink: Ink, parameters: StructureParameters = PARAMETERS) -> RuledStructure:
         """Make tables of a page's ruling lines.
 
         Parameters
         ----------
-        rules : Rules
+        rules : RulingLines
         ink : (H, W) uint8
             Soft ink of the page, rules and all.
         """
@@ -143,7 +143,7 @@ class RuledStructure:
         """The vertical lines between cells that hold numbers of their own, as thin boxes."""
         return [wall for k, table in enumerate(self.tables) if k not in self.box_rows for wall in table.walls()]
 
-    def strays(self, rules: Rules, parameters: StructureParameters = PARAMETERS) -> tuple[list[int], list[int]]:
+    def strays(self, rules: RulingLines, parameters: StructureParameters = PARAMETERS) -> tuple[list[int], list[int]]:
         """Segments inside a table that lie on none of its lines: places in `rules.horizontals` and `verticals`.
 
         A straight stroke of a digit looks like a rule when it is as long as a cell; it lies where no line runs.

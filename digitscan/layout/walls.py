@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digitscan.imaging.rules import Rules
+from digitscan.imaging.rules import RulingLines
 from digitscan.layout.ruled import RuledLine, upright_courses
 from digitscan.layout.structure import RuledStructure
 from digitscan.segmentation.components import Components
@@ -82,7 +82,7 @@ class Remains:
 def find_remains(
     found: Components,
     keep: NDArray[np.bool_],
-    rules: Rules,
+    rules: RulingLines,
     structure: RuledStructure,
     typical: float,
     parameters: WallParameters = PARAMETERS,
@@ -95,7 +95,7 @@ def find_remains(
         Of the page without rules.
     keep : (N,) bool
         Those of character size.
-    rules : Rules
+    rules : RulingLines
     structure : RuledStructure
     typical : float
         Height of the page's characters in pixels.
@@ -181,7 +181,7 @@ COMBS = CombParameters()
 
 def find_teeth(
     found: Components,
-    rules: Rules,
+    rules: RulingLines,
     structure: RuledStructure,
     parameters: CombParameters = COMBS,
 ) -> list[list[int]]:
