@@ -48,6 +48,8 @@ class StringParameters:
     """How sure the line recognizer must be that a string on a page is a word. [probability; tried]"""
     beside: float = 1.0
     """Gap up to which a mark of digit size beside a number may be part of it. [heights; tried]"""
+    plain: float = 0.98
+    """A number all of whose digits are this sure is told, where the line recognizer sees none. [probability; tried]"""
     behind_stroke: float = -1.2
     """Mean over its views from which a text behind a stroke is a number. [log units; tried]"""
 
@@ -151,7 +153,9 @@ def read_string(
     if line is not None and line.struck > (_P.struck if one_number else _P.struck_on_page):
         return _struck_reading(line, one_number=one_number)
     if line is not None and not one_number and line.nothing > _P.nothing:
-        return []
+        alone = _read_by_lattice(edges, posteriors, pieces, height, config, one_number=False, marked=marked)
+        told = "the line recognizer sees no number"
+        return [replace(number, doubt=told) for number in alone if _plain_number(number)]
     if line is not None:
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, one_number=one_number)
         if rivals:
@@ -218,6 +222,11 @@ def _read_by_lattice(
             )
         )
     return found
+
+
+def _plain_number(number: ReadString) -> bool:
+    """Whether the digits alone are beyond doubt, and no ones and zeros, which letters look like."""
+    return min(d.confidence for d in number.digits) >= _P.plain and bool(set(number.text) - set("01"))
 
 
 def _unread(run: Sequence[Symbol], path: Path, edges: Sequence[Edge], height: float) -> str:

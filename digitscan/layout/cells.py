@@ -39,10 +39,10 @@ class CellParameters:
 
     alike: float = 0.5
     level: float = 0.45
-    gap: float = 2.0
+    gap: float = 2.5
     bridged: float = 1.4
     lines: int = 3
-    label: float = 0.3
+    label: float = 0.22
     same_row: float = 0.55
 
 

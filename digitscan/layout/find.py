@@ -13,7 +13,7 @@ import numpy as np
 
 from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import BinaryPage, Box, Layout, Mask
-from digitscan.imaging.rules import RulingLines, remove_rules, rule_length
+from digitscan.imaging.rules import RulingLines, remove_rules
 from digitscan.layout.brackets import find_brackets
 from digitscan.layout.cells import join_in_cells, rows_of_text
 from digitscan.layout.grid import corridors
@@ -25,8 +25,6 @@ from digitscan.segmentation.components import label
 from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
 from digitscan.segmentation.marks import one_string
 
-_STRAY = 2.0
-"""Longest segment that may be a stroke of a digit, in lengths of the shortest rule that is found for sure."""
 MAX_CHARACTERS = 15_000
 """Marks of character size read on one page, the largest first: three times a page of dense print."""
 
@@ -63,22 +61,25 @@ def _without_strays(page: BinaryPage, rules: RulingLines, structure: RuledStruct
         x, y, w, h = table.frame
         inside = np.s_[max(y - 3, 0) : y + h + 3, max(x - 3, 0) : x + w + 3]
         walls[inside] = rules.pixels[inside]
-    longest = _STRAY * rule_length((page.mask.shape[0], page.mask.shape[1]))
-    given = False
-    for segments, places in ((rules.horizontals, across), (rules.verticals, down)):
+    reach = rules.thickness_px + 2
+    given: tuple[set[int], set[int]] = (set(), set())
+    for segments, places, back, horizontal in (
+        (rules.horizontals, across, given[0], True),
+        (rules.verticals, down, given[1], False),
+    ):
         for k in places:
             x, y, w, h = segments[k]
             walls[y : y + h, x : x + w] = 0
-            if max(w, h) <= longest:
+            if not structure.is_wall(segments[k], reach, horizontal=horizontal):
                 pixels[y : y + h, x : x + w] = 0
-                given = True
+                back.add(k)
     walls = cv2.dilate(walls, np.ones((3, 3), np.uint8)).view(np.bool_)
-    if not given:
+    if not any(given):
         return page.mask, rules, walls
     kept = replace(
         rules,
-        horizontals=[s for k, s in enumerate(rules.horizontals) if k not in across or s.width > longest],
-        verticals=[s for k, s in enumerate(rules.verticals) if k not in down or s.height > longest],
+        horizontals=[s for k, s in enumerate(rules.horizontals) if k not in given[0]],
+        verticals=[s for k, s in enumerate(rules.verticals) if k not in given[1]],
         pixels=pixels,
     )
     return remove_rules(page.ruled, pixels, rules.thickness_px), kept, walls

@@ -164,6 +164,22 @@ class RuledStructure:
                 return False
         return inside
 
+    def is_wall(self, segment: Box, reach: float, *, horizontal: bool) -> bool:
+        """Whether a segment that lies on no line of its table parts a cell: it goes from line to line, or across one.
+
+        A stroke of a digit stays inside its cell.
+        """
+        x, y = segment.center
+        first, last = (segment.x, segment.right) if horizontal else (segment.y, segment.bottom)
+        for table in self.tables:
+            if table.frame.x <= x <= table.frame.right and table.frame.y <= y <= table.frame.bottom:
+                others = [o.at(y if horizontal else x) for o in (table.columns if horizontal else table.rows)]
+                crossed = any(first + reach < at < last - reach for at in others)
+                ends = [any(abs(at - end) <= reach for at in others) for end in (first, last)]
+                if crossed or all(ends):
+                    return True
+        return False
+
 
 def _completed(table: RuledTable, ink: Ink, shortest: float) -> RuledTable:
     """A table with the lines that are too faint to be found by themselves, and its cells made anew."""

@@ -109,8 +109,10 @@ def find_remains(
     thin = (w <= max(parameters.thin_px, parameters.thin * typical)) & (h >= parameters.slim * w)
     tall = thin & (h > parameters.tall * typical)
     others = edges[keep & ~thin]
-    for k in np.flatnonzero(tall):
-        tall[k] = not _stands_beside(edges[k], others, parameters)
+    places = np.flatnonzero(tall)
+    for k, cell in zip(places, structure.cells_of([found.box(int(k)) for k in places]), strict=True):
+        # Inside a cell of a table only its lines tell what is a wall.
+        tall[k] = cell is None and not _stands_beside(edges[k], others, parameters)
     are |= tall
     slim = np.flatnonzero(thin & ~tall)
     # Writing stands level with its neighbours; pieces of a rule begin and end anywhere.

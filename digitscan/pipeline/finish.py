@@ -5,6 +5,7 @@ PreparedPage, posteriors, what the line recognizer says ─ finish_page ─> Pag
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -74,6 +75,8 @@ def finish_page(
     if page.layout is Layout.TABLE and not page.table_found:
         cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
         read = without_stray_rows([(number, cell) for (number, _), cell in zip(read, cells, strict=True)])
+    if page.table_found:
+        read = _alone_in_cells(read)
     if page.layout is Layout.TABLE or page.table_found:
         read = in_columns(read)
     order = reading_order([number.box for number, _ in read])
@@ -89,6 +92,18 @@ def finish_page(
         quality=_quality(page, readings),
         readings=readings,
     )
+
+
+def _alone_in_cells(
+    read: list[tuple[ReadString, tuple[int, int] | None]],
+) -> list[tuple[ReadString, tuple[int, int] | None]]:
+    """Doubt numbers that share a ruled cell, which holds one."""
+    taken = Counter(cell for _, cell in read)
+    told = "more than one number stands in this cell"
+    return [
+        (replace(number, doubt=number.doubt or told) if cell is not None and taken[cell] > 1 else number, cell)
+        for number, cell in read
+    ]
 
 
 def _with_stroke(number: ReadString, stroke: Box) -> ReadString:
