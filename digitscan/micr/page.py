@@ -18,6 +18,8 @@ from digitscan.micr.standard import HEIGHT, PITCH
 
 _BESIDE = 2.0
 """Places beyond a line's ends, and half as many characters above and below it, where ink is still the line's."""
+_OBLONG = 4
+"""Width of an image of one line, in its heights, from which it may be a line of magnetic characters: they are many."""
 _NO_NUMBERS = "no numbers found"
 
 
@@ -31,7 +33,8 @@ def magnetic_lines(image: GrayImage, layout: Layout) -> list[ReadMicr]:
     layout : Layout
         Images of one digit, and pages that are said to be tables, have none.
     """
-    if layout in (Layout.DIGIT, Layout.TABLE):
+    height, width = image.shape
+    if layout in (Layout.DIGIT, Layout.TABLE) or (layout is Layout.LINE and width < _OBLONG * height):
         return []
     return read_micr_lines(image) or read_bar_lines(image)
 
