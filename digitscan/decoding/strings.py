@@ -126,6 +126,7 @@ def read_string(
     one_number: bool = False,
     line: LinePosteriors | None = None,
     marked: bool = False,
+    boxed: bool = False,
 ) -> list[ReadString]:
     """Read one lattice.
 
@@ -143,6 +144,8 @@ def read_string(
         What the line recognizer says of the string. Texts are then ranked by both.
     marked : bool
         Beside the digits there are marks, which only the line recognizer knows.
+    boxed : bool
+        Each piece stands in a box of its own: no cut can be wrong.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def read_string(
         told = "the line recognizer sees no number"
         return [replace(number, doubt=told) for number in alone if _plain_number(number)]
     if line is not None:
-        rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, one_number=one_number)
+        rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, one_number=one_number, boxed=boxed)
         if rivals:
             together = _read_together(rivals, edges, posteriors, line, config, one_number=one_number)
             return [] if not one_number and _no_number(together.digits, together.confidence, config) else [together]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -20,8 +18,9 @@ from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.rules import find_rules, line_mask, remove_rules
 from digitscan.recognition.lines import line_region
 from digitscan.regions.prepared import LineInk, PreparedString, lattice_edges, parts_of
+from digitscan.segmentation.boxes import digits_of_boxes, set_as_line
 from digitscan.segmentation.components import Components, cut_out, label
-from digitscan.segmentation.cuts import build_lattices, paste_inks
+from digitscan.segmentation.cuts import build_lattices
 from digitscan.segmentation.marks import one_string
 from digitscan.segmentation.struck import covers, find_struck
 
@@ -59,20 +58,6 @@ class CutParameters:
     """The same from which there is one. [shares of its area; tried]"""
     blotted: float = 0.6
     """The same from which one may be blotted out. [shares of its area; tried]"""
-    own: float = 0.75
-    """Share of a component that must lie in one box to be that box's as a whole. [share; tried]"""
-    narrow: float = 0.6
-    """A narrower component is one box's wherever it lies. [widths; tried]"""
-    shared: float = 0.08
-    """Share of a component in a box from which that part of it is the box's too. [share; tried]"""
-    empty: float = 0.30
-    """A box with nothing larger is empty. [heights; tried]"""
-    speck: float = 0.1
-    """What is smaller is no bit of a broken digit. [heights; tried]"""
-    gap: float = 0.22
-    """Paper between the digits of boxes when they are set as a line. [heights of the digits; tried]"""
-    line_margin: float = 0.12
-    """Paper around them. [heights of the digits; as `digitscan.recognition.lines.line_region`]"""
     print_parts: int = 6
     """The rim of a line where its own print is no hindrance is one of so many parts. [bare; tried]"""
     print_share: float = 0.004
@@ -217,44 +202,21 @@ class Cutter:
         places = cell.zone.places
         box = whole_box(cell.box)
         wide = box.width / places
-        parts: list[list[tuple[Box, Ink]]] = [[] for _ in range(places)]
         borders = [round(box.x + k * wide) for k in range(places + 1)]
+        marks = []
         for index in sheet.near(box):
             own = sheet.found.box(int(index))
             alone = cut_out(sheet.soft, sheet.found.labels, [int(index) + 1], own)
-            at = Box(max(own.x - 1, 0), max(own.y - 1, 0), alone.shape[1], alone.shape[0])
-            columns = (alone > 0).sum(axis=0).astype(np.float64)
-            shares = np.array([columns[max(a - at.x, 0) : max(b - at.x, 0)].sum() for a, b in pairwise(borders)])
-            if not shares.sum():
-                continue
-            best = int(shares.argmax())
-            if shares[best] >= _P.own * columns.sum() or own.width <= _P.narrow * wide:
-                parts[best].append((at, alone))
-                continue
-            # A stroke through two boxes belongs to both.
-            for k in np.flatnonzero(shares > _P.shared * shares.sum()).tolist():
-                left, right = max(borders[k] - at.x, 0), min(borders[k + 1] - at.x, at.width)
-                piece = np.ascontiguousarray(alone[:, left:right])
-                if piece.any():
-                    x, y, w, h = cv2.boundingRect((piece > 0).view(np.uint8))
-                    parts[k].append((Box(at.x + left + x, at.y + y, w, h), piece[y : y + h, x : x + w]))
-        digits: list[tuple[Box, Ink]] = []
-        filled = []
-        for k, own_parts in enumerate(parts):
-            tall = [p for p in own_parts if max(p[0].width, p[0].height) > _P.empty * box.height]
-            if not tall:
-                continue
-            # Bits of a broken digit are its own; specks are not.
-            bits = [p for p in own_parts if max(p[0].width, p[0].height) > _P.speck * box.height]
-            digits.append(paste_inks(bits))
-            filled.append(k)
+            marks.append((Box(max(own.x - 1, 0), max(own.y - 1, 0), alone.shape[1], alone.shape[0]), alone))
+        by_place = digits_of_boxes(marks, borders, box.height)
+        filled, digits = list(by_place), list(by_place.values())
         if not digits:
             return Slot(cell, constraint, string=None)
         gap = next((k for k in range(filled[0], filled[-1]) if k not in filled), None)
         note = f"box {gap + 1} between digits is empty" if gap is not None else ""
         height = float(np.median([own.height for own, _ in digits]))
         edges = tuple(Edge(k, k + 1, own, cuts=0, small=False) for k, (own, _) in enumerate(digits))
-        whole = LineInk(_set_as_line(digits, height)) if len(digits) > 1 else None
+        whole = LineInk(set_as_line(digits, height)) if len(digits) > 1 else None
         area = union(own for own, _ in digits)
         self.strings.append(
             PreparedString(
@@ -345,18 +307,3 @@ def whole_box(box: tuple[float, float, float, float]) -> Box:
 def moved(box: Box, dx: int, dy: int) -> Box:
     """A box elsewhere."""
     return Box(box.x + dx, box.y + dy, box.width, box.height)
-
-
-def _set_as_line(digits: Sequence[tuple[Box, Ink]], height: float) -> Ink:
-    """Digits of boxes side by side, as the line recognizer knows them; each keeps its height above the base line."""
-    gap, margin = round(_P.gap * height), max(2, round(_P.line_margin * height))
-    top = min(box.y for box, _ in digits)
-    bottom = max(box.bottom for box, _ in digits)
-    width = sum(box.width for box, _ in digits) + gap * (len(digits) - 1)
-    canvas = np.zeros((bottom - top + 2 * margin, width + 2 * margin), np.uint8)
-    x = margin
-    for box, ink in digits:
-        y = box.y - top + margin
-        canvas[y : y + box.height, x : x + box.width] = ink
-        x += box.width + gap
-    return canvas

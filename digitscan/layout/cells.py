@@ -88,9 +88,9 @@ def join_in_cells(
         elif cell.table in structure.box_rows:
             if string.height > parameters.label * structure.tables[cell.table].height():
                 owners.setdefault(("boxes", cell.table), []).append(k)
-            else:
+            else:  # a label
                 joined.append(string)
-                own_cells.append(cell)
+                own_cells.append(None)
         else:
             owners.setdefault(cell, []).append(k)
     for owner, members in owners.items():

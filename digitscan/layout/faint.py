@@ -185,7 +185,7 @@ def with_open_ends(
     others : sequence of RuledLine
         Of the other direction: how far they go says where the table ends.
     """
-    if len(lines) < 3 or len(others) < 3:
+    if len(lines) < 3 or len(others) < 2:
         return lines
     usual = float(np.median(np.diff([_edge(line) for line in lines])))
     first, last = lines[0], lines[-1]
@@ -194,7 +194,7 @@ def with_open_ends(
     found = list(lines)
     for away, line, sign in ((before, first, -1.0), (after, last, 1.0)):
         out = away >= parameters.sticks_out * usual
-        if out.mean() >= parameters.agree:
+        if out.all() if len(others) < 3 else out.mean() >= parameters.agree:
             moved = RuledLine(line.along, line.across + sign * float(np.median(away[out])), line.spans)
             found = [moved, *found] if sign < 0 else [*found, moved]
     return found

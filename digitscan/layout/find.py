@@ -21,6 +21,7 @@ from digitscan.layout.ledger import left_over
 from digitscan.layout.strings import Barriers, character_like, edges_of, find_strings, natural_gap, reading_order
 from digitscan.layout.structure import RuledStructure
 from digitscan.layout.walls import find_remains, find_teeth
+from digitscan.segmentation.boxes import boxed_lattice
 from digitscan.segmentation.components import label
 from digitscan.segmentation.cuts import StringLattice, build_lattices, whole_lattice
 from digitscan.segmentation.marks import one_string
@@ -161,6 +162,12 @@ def find_lattices(page: BinaryPage, rules: RulingLines, layout: Layout, look: Ob
     order = reading_order([s.box for s in strings])
     strings, cells = [strings[k] for k in order], [cells[k] for k in order]
     lattices = build_lattices(strings, found, page.ink)
+    lattices = [
+        boxed_lattice(lattice, structure.borders(cell.table), structure.tables[cell.table].height())
+        if cell is not None and cell.table in structure.box_rows
+        else lattice
+        for lattice, cell in zip(lattices, cells, strict=True)
+    ]
     cell_of = structure.cells_of([found.box(k) for k in range(len(found))])
     strokes = left_over(strings, cells, found, brackets | remains, cell_of, edges_of(barriers.posts))
     lattices = [replace(own, left_over=stroke) for own, stroke in zip(lattices, strokes, strict=True)]

@@ -139,6 +139,12 @@ class RuledStructure:
             return None
         return best
 
+    def borders(self, number: int) -> list[int]:
+        """Where the boxes of a row part, from left to right, in pixels; `number` is its place in `tables`."""
+        table = self.tables[number]
+        middle = float(np.mean([np.median(row.across) for row in table.rows]))
+        return [round(line.at(middle)) for line in table.columns]
+
     def walls(self) -> list[Box]:
         """The vertical lines between cells that hold numbers of their own, as thin boxes."""
         return [wall for k, table in enumerate(self.tables) if k not in self.box_rows for wall in table.walls()]

@@ -13,7 +13,17 @@ import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.geometry import map_box, map_points
-from digitscan.core.types import Box, DigitReading, FieldReading, Layout, PageResult, Posteriors, Quality, State
+from digitscan.core.types import (
+    NOT_A_DIGIT,
+    Box,
+    DigitReading,
+    FieldReading,
+    Layout,
+    PageResult,
+    Posteriors,
+    Quality,
+    State,
+)
 from digitscan.decoding.readings import ReadString
 from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.strings import read_behind_stroke, read_string
@@ -57,7 +67,8 @@ def finish_page(
             string.pieces,
             string.height,
             config.decode,
-            one_number=whole,
+            one_number=whole or (string.boxed and _mostly_digits(rows)),
+            boxed=string.boxed,
             line=line if string.struck is None else None,  # what a stroke goes through looks like a word
             marked=string.marked,
         )
@@ -92,6 +103,11 @@ def finish_page(
         quality=_quality(page, readings),
         readings=readings,
     )
+
+
+def _mostly_digits(rows: Posteriors) -> bool:
+    """Whether most boxes of a row hold digits: a row of boxes may hold a name."""
+    return float((rows.argmax(axis=1) < NOT_A_DIGIT).mean()) >= 0.6
 
 
 def _alone_in_cells(

@@ -23,6 +23,7 @@ from digitscan.layout.structure import RuledStructure
 from digitscan.recognition.lines import LINE_HEIGHT, MAX_LINE_WIDTH, line_region
 from digitscan.recognition.normalize import normalize_all
 from digitscan.regions.prepared import LineInk, PreparedPage, PreparedString, lattice_edges, parts_of
+from digitscan.segmentation.boxes import set_as_line
 from digitscan.segmentation.cuts import StringLattice
 from digitscan.segmentation.struck import covers, find_struck
 
@@ -95,9 +96,10 @@ def _prepare(page: RasterPage, config: Config, turn: int | None, look: Observer)
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
         region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
         several = _may_be_several(lattice, config.layout) and _fits_a_line(region)
-        whole = (
-            LineInk(_ink_of_line(binary.ink, region, lattice, config.layout), parts_of(lattice)) if several else None
-        )
+        line = LineInk(set_as_line(parts_of(lattice), lattice.height)) if lattice.boxed else None
+        if line is None:
+            line = LineInk(_ink_of_line(binary.ink, region, lattice, config.layout), parts_of(lattice))
+        whole = line if several or (lattice.boxed and len(lattice.pieces) > 1) else None
         strings.append(
             PreparedString(
                 edges=edges,
@@ -110,6 +112,7 @@ def _prepare(page: RasterPage, config: Config, turn: int | None, look: Observer)
                 whole=whole,
                 marked=lattice.marked,
                 left_over=lattice.left_over,
+                boxed=lattice.boxed,
                 struck=next((box for box in struck if covers(box, lattice.box)), None),
             )
         )

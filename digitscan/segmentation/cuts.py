@@ -72,6 +72,8 @@ class StringLattice:
         There are marks much lower than a digit beside, between or over the digits: points, dashes, or specks.
     left_over : Box or None
         The largest stroke of digit size beside the string that is part of no number.
+    boxed : bool
+        Each piece stands in a box of its own.
     """
 
     box: Box
@@ -83,6 +85,7 @@ class StringLattice:
     column: int | None = None
     marked: bool = False
     left_over: Box | None = None
+    boxed: bool = False
 
 
 def paste_inks(parts: list[tuple[Box, Ink]]) -> tuple[Box, Ink]:
