@@ -16,7 +16,7 @@ import numpy as np
 from digitscan.core.geometry import union
 from digitscan.core.types import Alternative, Box, FieldReading, State
 from digitscan.forms.readings import ReadDigit, ReadString
-from digitscan.forms.totals import counts_up
+from digitscan.forms.totals import counts_up, is_summand
 
 Cell = tuple[int, int]
 Placed = tuple[ReadString, Cell | None]
@@ -365,7 +365,7 @@ def with_overlooked(readings: Sequence[FieldReading], is_ink: Callable[[float, f
 
 def _heads(row: int, readings: Sequence[FieldReading]) -> bool:
     """Whether a row is a heading that counts its columns."""
-    cells = sorted((r for r in readings if r.row == row and r.text), key=lambda r: r.column or 0)
+    cells = sorted((r for r in readings if r.row == row and is_summand(r.text)), key=lambda r: r.column or 0)
     return counts_up([int(cell.text) for cell in cells])
 
 

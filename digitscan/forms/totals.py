@@ -30,6 +30,8 @@ _LABELS = 3
 _HEADINGS = 12
 """Rows of titles and headings before the parts, at the most."""
 _FEWEST_PARTS = 3
+_LONGEST = 18
+"""Digits of a number that can be part of a total, at the most; what is longer is an account or several numbers."""
 
 Kind = Literal["sum", "mean"]
 
@@ -95,15 +97,20 @@ def agrees(parts: Sequence[int], total: int, rule: Total) -> bool:
     return abs(off_by(parts, total, rule)) <= slack(len(parts), rule)
 
 
+def is_summand(text: str) -> bool:
+    """Whether a text is digits, and no more of them than a number in a sum has."""
+    return 0 < len(text) <= _LONGEST and text.isascii() and text.isdigit()
+
+
 Line = dict[int, FieldReading]
 
 
 def _lines(readings: Sequence[FieldReading], by_row: bool) -> dict[int, Line]:
-    """Cells by line and place; places with several numbers are left out."""
+    """Cells by line and place; places with several numbers, and those with none that adds up, are left out."""
     lines: dict[int, Line] = {}
     twice: set[tuple[int, int]] = set()
     for reading in readings:
-        if reading.row is None or reading.column is None or not reading.text:
+        if reading.row is None or reading.column is None or not is_summand(reading.text):
             continue
         line, place = (reading.row, reading.column) if by_row else (reading.column, reading.row)
         if place in lines.setdefault(line, {}):
@@ -119,10 +126,10 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
     found = []
     for by_row in (True, False):
         lines = _lines(readings, by_row)
-        if not lines:
+        widths = Counter(len(r.text) for line in lines.values() for r in line.values())
+        if not widths:  # every place is taken twice
             continue
         last = Counter(max(line) for line in lines.values() if line).most_common(1)[0][0]
-        widths = Counter(len(r.text) for line in lines.values() for r in line.values())
         digits, common = widths.most_common(1)[0]
         # Numbers of one width may be the last digits of longer ones.
         wraps = 10**digits if common > 0.85 * widths.total() else 0
@@ -149,7 +156,7 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
 
 
 def _choice(reading: FieldReading) -> Choice:
-    rivals = [a for a in reading.alternatives if a.text]
+    rivals = [a for a in reading.alternatives if is_summand(a.text)]
     guesses = [Guess(reading.text, reading.confidence), *(Guess(a.text, a.probability) for a in rivals)]
     return Choice(guesses, [Decimal(g.text) for g in guesses])
 
