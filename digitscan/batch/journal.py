@@ -27,6 +27,8 @@ SCHEMA = 2
 """Of the job file; raised when a table changes."""
 _APPLICATION = 0x64677363
 """SQLite's application id of a job file: "dgsc"."""
+_HEADER = 100
+"""Bytes of the head of a SQLite file, with that id in it."""
 _TABLES = """
 CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE pages (
@@ -146,6 +148,7 @@ class Journal:
         self.path = path
         self.reused = 0
         try:
+            refuse_other_files(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             said = _statements_of(path) if fresh else []
             if fresh:
@@ -295,6 +298,34 @@ class Journal:
         self.close()
 
 
+def refuse_other_files(path: Path) -> None:
+    """Refuse what is no job before anything is opened, written or deleted: not even its journal mode is changed.
+
+    Raises
+    ------
+    UsageError
+        If something is there that is neither empty nor a job of digitscan.
+    """
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link, and no job is kept there", remedy="name the file itself with --job")
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        return
+    other = UsageError(f"{path} is no job of digitscan", remedy="name another file with --job, or move that one away")
+    if not path.is_file():
+        raise other
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER)
+    if not head.startswith(b"SQLite format 3\x00"):
+        raise other
+    if int.from_bytes(head[68:72], "big") == _APPLICATION:
+        return
+    # A run that was killed at its very start has said so in its log alone.
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as database:
+        if database.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+            raise other
+
+
 def connect(path: Path, *, new: bool = False, any_thread: bool = False) -> sqlite3.Connection:
     """Open a job file to write in it; one of an older schema is brought up to date.
 
@@ -303,7 +334,10 @@ def connect(path: Path, *, new: bool = False, any_thread: bool = False) -> sqlit
     UsageError
         If it is no job file, or of a schema that this version does not know.
     """
+    refuse_other_files(path)
     database = sqlite3.connect(path, timeout=10, check_same_thread=not any_thread)
+    if new:  # before anything else: a run that is killed at once leaves a file that is known for a job
+        database.execute(f"PRAGMA application_id = {_APPLICATION}")
     # A plugged-out machine loses the last pages at the most; the file stays whole.
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
@@ -377,6 +411,7 @@ class JobFile:
             raise UsageError(f"no job {path}", remedy="name the .job file beside a run's results")
         self.path = path
         try:
+            refuse_other_files(path)
             self._db = sqlite3.connect(path, timeout=10)
             self._db.execute("PRAGMA query_only = 1")
             self._schema = _check_kind(self._db, path)

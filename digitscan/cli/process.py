@@ -237,9 +237,27 @@ class _Outputs:
     fresh: bool
 
     @property
+    def suffixes(self) -> list[tuple[Path, str]]:
+        """Folders that get a file a page, and how its name ends."""
+        each = ((self.annotate, ".jpg"), (self.tables, ".table.csv"), (self.alto, ".xml"))
+        return [(folder, suffix) for folder, suffix in each if folder is not None]
+
+    @property
     def folders(self) -> list[Path]:
         """Folders that get a file a page."""
-        return [folder for folder in (self.annotate, self.tables, self.alto) if folder is not None]
+        return [folder for folder, _ in self.suffixes]
+
+    def refuse_harm(self, sources: list[str]) -> None:
+        """Refuse, before anything is opened, what would be written over a source or over a stranger's file."""
+        from digitscan.core.targets import refuse_foreign, refuse_foreign_in, refuse_sources
+        from digitscan.core.urls import is_url
+
+        files = [Path(target) for target in self.out if target != "-" and not is_url(target)]
+        refuse_sources(sources, [*files, *([self.job] if self.job else [])], [self.annotate] if self.annotate else [])
+        for file in files:
+            refuse_foreign(file)
+        for folder, suffix in self.suffixes:
+            refuse_foreign_in(folder, suffix)
 
     @property
     def own(self) -> set[Path]:
@@ -313,6 +331,7 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
     PageSelection.parse(config.ingest.pages)
     for target in asked.out:
         check_target(target)
+    asked.refuse_harm(sources)
     to_terminal = not asked.out and sys.stdout.isatty()
     targets = asked.out or ([] if to_terminal else ["-"])
     table = result_table() if to_terminal else None

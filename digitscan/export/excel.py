@@ -55,6 +55,7 @@ class ExcelWriter(ResultWriter):
             "strings_to_urls": False,
         }
         self._book = self._xlsxwriter.Workbook(self._file.stream, options)
+        self._book.set_properties({"author": "digitscan"})
         bold = self._book.add_format({"bold": True, "bottom": 1})
         self._text = self._book.add_format({"num_format": "@"})
         self._doubt = self._book.add_format({"num_format": "@", "bg_color": _PALE_YELLOW})
