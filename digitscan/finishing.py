@@ -189,6 +189,16 @@ def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageR
     return replace(result, readings=named, quality=quality)
 
 
+def doubted(result: PageResult, faults: Sequence[str]) -> PageResult:
+    """A page whose data are not sound, by what its decoder says: all its readings are for review."""
+    if not faults:
+        return result
+    why = f"the file may be damaged: {faults[0]}"
+    readings = tuple(replace(r, review=True, reason=f"{r.reason}; {why}" if r.reason else why) for r in result.readings)
+    quality = replace(result.quality, warnings=(*result.quality.warnings, *faults))
+    return replace(result, readings=readings, quality=quality)
+
+
 def _aligned(read: list[Placed]) -> list[Placed]:
     """Numbers with their cells in a table without lines."""
     cells = aligned_cells([number.box for number, _ in read])

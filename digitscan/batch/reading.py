@@ -11,7 +11,15 @@ import numpy as np
 from digitscan.batch.items import Classify, PageRead, ReadLines, Ready
 from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
-from digitscan.finishing import answers_by_string, check_table, failure, finish_page, views_of, worth_reading_whole
+from digitscan.finishing import (
+    answers_by_string,
+    check_table,
+    doubted,
+    failure,
+    finish_page,
+    views_of,
+    worth_reading_whole,
+)
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.orientation import Reading, best_turn, in_doubt
 from digitscan.preparing import PreparedPage, prepare_page
@@ -162,6 +170,8 @@ def finish_ready(
     pages = []
     for item, outcome in zip(group, outcomes, strict=True):
         image = item.page.image if item.page else item.image
+        if isinstance(outcome, PageResult) and item.page is not None:
+            outcome = doubted(outcome, item.page.warnings)
         pages.append(PageRead(outcome, image if keep_images and isinstance(outcome, PageResult) else None))
     return pages
 

@@ -5,21 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import sqlite3
+import struct
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from digitscan.batch.journal import JobFile
+from digitscan.batch.watch import Inbox
 from digitscan.cli.app import app
-from digitscan.core.errors import UsageError
+from digitscan.core.config import IngestConfig
+from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.targets import made_here, marked, refuse_foreign
-from digitscan.core.types import RunInfo
+from digitscan.core.types import PageRef, RunInfo
 from digitscan.export.atomic import AtomicFile, write_whole
 from digitscan.export.writers import WRITERS, open_writer
+from digitscan.ingest.pages import list_pages, load_page
+from digitscan.ingest.source import forget_open_sources
+from tests.conftest import paper, put
 from tests.small_form import write_template
 
 run = CliRunner().invoke
@@ -189,3 +198,139 @@ def test_an_aborted_run_leaves_the_old_result(tmp_path: Path, run_info: RunInfo)
     with pytest.raises(RuntimeError), open_writer(str(target), run_info):
         raise RuntimeError
     assert target.read_bytes() == old
+
+
+# ----------------------------------------------------------------------------------- what is no file, what changes
+
+
+def test_links_to_themselves_pipes_and_sockets_are_named_and_passed_by(fake: None, scans: Path, tmp_path: Path) -> None:
+    for name in ("loop", "loop.png"):
+        (scans / name).symlink_to(scans / name)
+    (scans / "round").symlink_to(scans)
+    os.mkfifo(scans / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(scans / "s.png"))
+        started = time.monotonic()
+        result = run(app, ["process", str(scans), "--out", str(tmp_path / "r.json"), "-q"])
+        assert time.monotonic() - started < 20
+    assert result.exit_code == 1
+    pages = json.loads((tmp_path / "r.json").read_bytes())["pages"]
+    failed = {Path(p["file"]).name: p["error"]["message"] for p in pages if p["error"]}
+    assert failed == {
+        "loop": "is a link that leads to itself",
+        "loop.png": "is a link that leads to itself",
+        "pipe.png": "is a named pipe, not a file",
+        "s.png": "is a socket, not a file",
+    }
+    assert sum(p["status"] == "ok" for p in pages) == 3
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder"])
+def test_a_source_that_is_named_and_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.png"
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            listening.bind(str(path))
+        elif kind == "folder":
+            path.mkdir()
+        source = "/dev/zero" if kind == "device" else str(path)
+        with pytest.raises(IngestError, match=kind):
+            list(list_pages(source, IngestConfig()))
+        with pytest.raises(IngestError, match=kind):
+            load_page(PageRef(source), IngestConfig())
+
+
+def test_a_pipe_in_a_watched_folder_is_told_and_left(tmp_path: Path) -> None:
+    for name in ("in", "done", "failed"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "in" / "a.png")
+    box = Inbox(tmp_path / "in", tmp_path / "done", tmp_path / "failed", settle_s=0)
+    assert box.ready() == [] and not box.waiting
+    assert box.refused == {str(tmp_path / "in" / "a.png"): "is a named pipe, not a file"}
+
+
+def write_page(path: Path, text: str, frames: int = 1) -> None:
+    image = Image.fromarray(paper(300, 120))
+    pages = []
+    for number in range(frames):
+        canvas = np.asarray(image).copy()
+        put(canvas, f"{text}{number}", 20, 90)
+        pages.append(Image.fromarray(canvas))
+    more = {"save_all": True, "append_images": pages[1:]} if frames > 1 else {}
+    pages[0].save(path, **more)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pdf"])
+def test_a_file_replaced_in_mid_run_is_filed_under_its_own_hash(tmp_path: Path, suffix: str) -> None:
+    path, other = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    write_page(path, "1", 1 if suffix == ".png" else 2)
+    write_page(other, "7", 1 if suffix == ".png" else 2)
+    [first, *rest] = list_pages(str(path), IngestConfig())
+    if rest:
+        load_page(first, IngestConfig())  # its file is open now
+    new = hashlib.sha256(other.read_bytes()).hexdigest()
+    shown = load_page(PageRef(str(other), len(rest)), IngestConfig()).image
+    other.replace(path)
+    page = load_page((rest or [first])[0], IngestConfig())
+    assert page.ref.sha256 == new != first.sha256
+    assert np.array_equal(page.image, shown) and any("changed after" in warning for warning in page.warnings)
+
+
+def test_a_file_rewritten_in_place_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    write_page(path, "1", 3)
+    refs = list(list_pages(str(path), IngestConfig()))
+    old = load_page(refs[0], IngestConfig())
+    write_page(path, "2", 3)
+    page = load_page(refs[1], IngestConfig())
+    assert page.ref.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() != old.ref.sha256
+
+
+def test_a_file_that_changes_all_the_time_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    write_page(path, "1")
+    monkeypatch.setattr("digitscan.ingest.source.Source.unchanged", lambda self: False)
+    with pytest.raises(IngestError, match="changes while it is read"):
+        load_page(PageRef(str(path)), IngestConfig())
+
+
+def many_frames(count: int) -> bytes:
+    """A TIFF of so many white frames of 8 x 8 pixels, which all show the same 64 bytes."""
+    tags = ((256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, 8), (278, 8), (279, 64))
+    entries = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    size, start = len(entries) + 4, 8 + 64
+    nexts = (start + size * k if k < count else 0 for k in range(1, count + 1))
+    frames = (entries + struct.pack("<I", after) for after in nexts)
+    return b"II*\x00" + struct.pack("<I", start) + b"\xff" * 64 + b"".join(frames)
+
+
+def test_the_pages_of_a_long_tiff_cost_alike(tmp_path: Path) -> None:
+    path = tmp_path / "long.tif"
+    path.write_bytes(many_frames(1500))
+    refs = list(list_pages(str(path), IngestConfig()))
+    assert len(refs) == 1500
+
+    def seconds(part: list[PageRef]) -> float:
+        started = time.process_time()
+        for ref in part:
+            load_page(ref, IngestConfig())
+        return time.process_time() - started
+
+    load_page(refs[0], IngestConfig())
+    early, late = seconds(refs[10:110]), seconds(refs[1390:1490])
+    assert late < 3 * early + 0.1  # it was 25 times as much
+    forget_open_sources()
+
+
+def test_files_that_stay_open_are_few(tmp_path: Path) -> None:
+    for number in range(6):
+        write_page(tmp_path / f"{number}.tif", "1", 2)
+        refs = list(list_pages(str(tmp_path / f"{number}.tif"), IngestConfig()))
+        assert [load_page(ref, IngestConfig()).image.shape for ref in refs] == [(120, 300)] * 2
+    numbers = Path("/proc/self/fd")
+    if numbers.is_dir():
+        held = [str(number.readlink()) for number in numbers.iterdir() if number.is_symlink()]
+        assert sum(str(tmp_path) in path for path in held) <= 2
+    forget_open_sources()

@@ -1,0 +1,174 @@
+"""Input that is damaged, enormous or made to harm: no silent misreading, bounded work, one clear line."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.bitflips import FORMATS
+from digitscan.batch.reading import read_raster
+from digitscan.core.config import Config, IngestConfig
+from digitscan.core.errors import IngestError
+from digitscan.core.types import PageRef, PageResult, RasterPage
+from digitscan.finishing import doubted
+from digitscan.ingest.pages import list_pages, load_page
+from digitscan.ingest.soundness import broken_row, jpeg_faults, shifted_row
+from digitscan.ingest.tiff_data import lzw_fault
+from tests.conftest import AlwaysSeven, paper, put
+
+CONFIG = IngestConfig()
+
+
+@pytest.fixture(scope="module")
+def sheet() -> Image.Image:
+    """Rows of numbers on paper with a little grain."""
+    image, rng = paper(480, 640), random.Random(5)
+    for row in range(9):
+        put(image, "".join(rng.choice("0123456789") for _ in range(8)), 30, 80 + 65 * row, scale=1.6, thick=3)
+    grain = np.random.default_rng(1).integers(-2, 3, image.shape)
+    return Image.fromarray(np.clip(image + grain, 0, 255).astype(np.uint8))
+
+
+def warnings_of(path: Path, data: bytes) -> tuple[str, ...]:
+    path.write_bytes(data)
+    return load_page(PageRef(str(path)), CONFIG).warnings
+
+
+# ----------------------------------------------------------------------------------- one flipped bit
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_sound_files_are_not_called_damaged(name: str, sheet: Image.Image, tmp_path: Path) -> None:
+    suffix, make = FORMATS[name]
+    assert warnings_of(tmp_path / f"a{suffix}", make(sheet)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("PNG", 1.0), ("TIFF G4", 0.8), ("TIFF LZW", 0.7), ("TIFF deflate", 1.0), ("PDF, Flate", 1.0),
+        ("TIFF LZW, grey, predictor", 0.85), ("JPEG", 0.15), ("PDF, JPEG", 0.15),
+    ],
+)  # fmt: skip
+def test_a_flipped_bit_is_told_as_far_as_the_format_shows_it(
+    name: str, least: float, sheet: Image.Image, tmp_path: Path
+) -> None:
+    # What is left changes a few pixels of G4 and LZW, one block of JPEG: `benchmarks/bitflips.py` counts readings.
+    suffix, make = FORMATS[name]
+    whole = make(sheet)
+    start, stop = {".png": (60, len(whole) - 20), ".tif": (8, len(whole) - 600), ".jpg": (700, len(whole) - 10)}.get(
+        suffix, (whole.rfind(b">>stream\n") + 12, whole.rfind(b"\nendstream") - 4)
+    )
+    rng, told, flips = random.Random(3), 0, 40
+    for _ in range(flips):
+        data = bytearray(whole)
+        data[rng.randrange(start, stop)] ^= 1 << rng.randrange(8)
+        try:
+            told += bool(warnings_of(tmp_path / f"a{suffix}", bytes(data)))
+        except IngestError:
+            told += 1
+    assert told >= least * flips
+
+
+def test_what_a_decoder_says_sends_all_readings_to_review(seven: AlwaysSeven) -> None:
+    image = paper(400, 200)
+    put(image, "123", 60, 120)
+    sound = read_raster(RasterPage(PageRef("a.jpg"), image), seven, Config())
+    told = read_raster(RasterPage(PageRef("a.jpg"), image, None, ("premature end",)), seven, Config())
+    assert isinstance(sound, PageResult) and isinstance(told, PageResult) and sound.readings
+    assert not any(r.review for r in sound.readings)
+    assert all(r.review and "may be damaged: premature end" in r.reason for r in told.readings)
+    assert [r.text for r in told.readings] == [r.text for r in sound.readings]
+    assert told.quality.warnings == (*sound.quality.warnings, "premature end")
+    assert doubted(sound, ()) is sound
+
+
+def test_a_png_with_a_wrong_checksum_fails_or_is_told(sheet: Image.Image, tmp_path: Path) -> None:
+    whole = cv2.imencode(".png", np.asarray(sheet))[1].tobytes()
+    body = b"tEXtNote\x00x"
+    note = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body) ^ 1)
+    assert warnings_of(tmp_path / "a.png", whole[:-12] + note + whole[-12:]) == (
+        "a part of the file (tEXt) does not fit its checksum",
+    )
+    place = whole.index(b"IDAT") - 4
+    size = struct.unpack(">I", whole[place : place + 4])[0]
+    wrong = bytearray(whole)
+    wrong[place + 8 + size] ^= 1
+    with pytest.raises(IngestError, match="checksum of its part IDAT"):
+        warnings_of(tmp_path / "a.png", bytes(wrong))
+
+
+def test_a_jpeg_that_ends_early_late_or_without_its_restarts_is_told(sheet: Image.Image) -> None:
+    out = io.BytesIO()
+    sheet.save(out, "JPEG", quality=85, restart_marker_rows=2)
+    whole = out.getvalue()
+    assert jpeg_faults(whole) == []
+    assert jpeg_faults(whole[: len(whole) // 2] + b"\xff\xd9")
+    plain = cv2.imencode(".jpg", np.asarray(sheet))[1].tobytes()
+    assert any("extraneous" in fault for fault in jpeg_faults(plain[:-2] + b"\x12\x34\x56" + plain[-2:]))
+    assert any("premature" in fault for fault in jpeg_faults(plain[: len(plain) // 2] + b"\xff\xd9"))
+    restart = whole.index(b"\xff\xd3")
+    assert jpeg_faults(whole[:restart] + whole[restart + 2 :])
+
+
+def test_a_step_in_a_row_of_blocks_is_no_edge_of_a_sheet() -> None:
+    blocks = np.full((40, 60), 230, np.uint8)
+    blocks[20, 25:] -= 9
+    blocks[21:] -= 9
+    assert broken_row(blocks) == 20
+    straight = np.full((40, 60), 230, np.uint8)
+    straight[20:] = 90  # a sheet that ends
+    assert broken_row(straight) is None
+    askew = np.full((320, 480), 230, np.uint8)
+    for x in range(480):
+        askew[160 + x // 30 :, x] = 90
+    assert broken_row(cv2.resize(askew, (60, 40), interpolation=cv2.INTER_AREA)) is None
+    assert broken_row(np.full((2, 2), 7, np.uint8)) is None
+
+
+def test_a_row_that_is_shifted_to_its_end_is_no_printed_line() -> None:
+    image = np.full((60, 200), 230, np.uint8)
+    image[30] = 40
+    assert shifted_row(image) is None  # a line from side to side
+    image[45, 90:] -= 64
+    assert shifted_row(image) == 45
+    assert shifted_row(image[:3]) is None
+
+
+def test_lzw_of_another_encoder_is_walked(sheet: Image.Image) -> None:
+    out = io.BytesIO()
+    sheet.save(out, "TIFF", compression="tiff_lzw", strip_size=1 << 30)
+    with Image.open(io.BytesIO(out.getvalue())) as image:
+        offset, count = image.tag_v2[273][0], image.tag_v2[279][0]  # type: ignore[attr-defined]
+    piece, size = out.getvalue()[offset : offset + count], 480 * 640
+    assert lzw_fault(piece, size) == ""
+    assert "too early" in lzw_fault(piece[: count // 2], size)
+    assert "more than the page" in lzw_fault(piece, size - 500)
+    told = 0
+    for place in range(20, count - 4, count // 30):
+        data = bytearray(piece)
+        data[place] ^= 4
+        told += bool(lzw_fault(bytes(data), size))
+    assert told >= 25
+
+
+# ----------------------------------------------------------------------------------- enormous pages
+
+
+def test_our_limit_of_pixels_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow's own, which it doubles before it refuses
+    for suffix in (".png", ".tif", ".jpg", ".webp", ".bmp"):
+        path = tmp_path / f"a{suffix}"
+        Image.fromarray(paper(100, 50)).save(path)
+        assert load_page(next(iter(list_pages(str(path), CONFIG))), CONFIG).image.shape == (50, 100)
+        with pytest.raises(IngestError, match=r"100 x 50 pixels is over the limit of 4,999 pixels.*ingest\.max_pixels"):
+            load_page(PageRef(str(path)), IngestConfig(max_pixels=4_999))
+    assert Image.MAX_IMAGE_PIXELS == 1000
