@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from digitscan.batch.items import PageRead
-from digitscan.batch.journal import Journal
 from digitscan.core.errors import IngestError, OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult
 from digitscan.ingest.discover import find_sources
 from digitscan.ingest.source import open_regular
+from digitscan.jobs.journal import Journal
+from digitscan.pipeline.items import PageRead
 
 ReadFile = Callable[[str], Iterable[PageRead]]
 """Reads all pages of one file."""

@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from digitscan.core.atomic import page_stem, write_whole
 from digitscan.core.targets import TABLE_SUFFIX
 from digitscan.core.types import FieldReading, PageResult
-from digitscan.export.atomic import page_stem, write_whole
 from digitscan.export.records import clean
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digitscan import filling, finishing
-from digitscan.core.checks import Checks
+from digitscan.authoring.stress import fill, random_values
 from digitscan.core.config import Config
+from digitscan.core.guard import Checks
 from digitscan.core.types import (
     Alternative,
     Box,
@@ -24,13 +24,15 @@ from digitscan.core.types import (
     RasterPage,
     State,
 )
-from digitscan.filling import FormSet, finish_form
-from digitscan.finishing import check_table
-from digitscan.forms.columns import doubt_lengths, weigh_lengths, with_overlooked
-from digitscan.forms.joint import Choice
-from digitscan.forms.totals import check_totals, find_totals
-from digitscan.preparing import PreparedPage
-from digitscan.stress import fill, random_values
+from digitscan.decoding.joint import Choice
+from digitscan.forms import finish as form_finish
+from digitscan.forms.finish import finish_form
+from digitscan.forms.formset import FormSet
+from digitscan.pipeline import finish
+from digitscan.pipeline.finish import check_table
+from digitscan.regions.prepared import PreparedPage
+from digitscan.tables.checks import doubt_lengths, weigh_lengths, with_overlooked
+from digitscan.tables.totals import check_totals, find_totals
 from tests.conftest import AlwaysSeven
 from tests.small_form import write_template
 from tests.test_filling import drawn_hands
@@ -85,7 +87,7 @@ def test_a_check_that_fails_costs_a_warning(check: str, monkeypatch: pytest.Monk
     def broken(*given: object) -> list[FieldReading]:
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr(finishing, check, broken)
+    monkeypatch.setattr(finish, check, broken)
     one = FieldReading("s1", 1, 1, "12", (), 0.9, State.VALUE, False, "", (), Box(0, 0, 9, 9))
     page, result = table_page(one)
     checked = check_table(page, result, Config())
@@ -108,7 +110,7 @@ def test_a_rule_of_a_form_that_fails_costs_a_warning(
         raise ZeroDivisionError("division by zero")
 
     whole = finish_form(page, posteriors, Config())
-    monkeypatch.setattr(filling, "weigh", half_done)
+    monkeypatch.setattr(form_finish, "weigh", half_done)
     kept = finish_form(page, posteriors, Config())
     assert [r.name for r in kept.readings] == [r.name for r in whole.readings] and len(kept.readings) == 5
     assert "ZeroDivisionError" in kept.quality.warnings[-1] and not whole.quality.warnings

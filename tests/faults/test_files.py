@@ -17,17 +17,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from digitscan.batch.journal import JobFile
 from digitscan.batch.watch import Inbox
 from digitscan.cli.app import app
+from digitscan.core.atomic import AtomicFile, write_whole
 from digitscan.core.config import IngestConfig
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.targets import made_here, marked, refuse_foreign
 from digitscan.core.types import PageRef, RunInfo
-from digitscan.export.atomic import AtomicFile, write_whole
 from digitscan.export.writers import WRITERS, open_writer
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.ingest.source import forget_open_sources
+from digitscan.jobs.journal import JobFile
 from tests.conftest import paper, put
 from tests.small_form import write_template
 
@@ -171,7 +171,7 @@ def test_other_commands_pass_the_same_guard(
     target.mkdir()
     for label in (*"0123456789", "not-a-digit"):
         (target / label).mkdir()
-    monkeypatch.setattr("digitscan.review.labelled_crops", lambda job: [("7", "a", image)])
+    monkeypatch.setattr("digitscan.jobs.review.labelled_crops", lambda job: [("7", "a", image)])
     (target / "7" / "a.png").write_text("mine")
     JobFile(job).close()
     before = {path: digest for path, digest in hashes(tmp_path).items() if "mine" in path or path == str(blank)}

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 
 from benchmarks.bitflips import FORMATS
-from digitscan.batch.reading import read_raster
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.errors import IngestError
 from digitscan.core.types import PageRef, PageResult, RasterPage
-from digitscan.finishing import doubted
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.ingest.soundness import broken_row, jpeg_faults, shifted_row
 from digitscan.ingest.tiff_data import lzw_fault
+from digitscan.pipeline.finish import doubted
+from digitscan.pipeline.read import read_raster
 from tests.conftest import AlwaysSeven, paper, put
 
 CONFIG = IngestConfig()
@@ -113,7 +113,7 @@ def test_a_jpeg_that_ends_early_late_or_without_its_restarts_is_told(sheet: Imag
     assert jpeg_faults(whole) == []
     assert jpeg_faults(whole[: len(whole) // 2] + b"\xff\xd9")
     plain = cv2.imencode(".jpg", np.asarray(sheet))[1].tobytes()
-    assert any("extraneous" in fault for fault in jpeg_faults(plain[:-2] + b"\x12\x34\x56" + plain[-2:]))
+    assert any("extraneous" in fault for fault in jpeg_faults(plain[:-2] + bytes(range(1, 60)) + plain[-2:]))
     assert any("premature" in fault for fault in jpeg_faults(plain[: len(plain) // 2] + b"\xff\xd9"))
     restart = whole.index(b"\xff\xd3")
     assert jpeg_faults(whole[:restart] + whole[restart + 2 :])
