@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import os
@@ -182,6 +183,7 @@ def opened(path: str) -> Iterator[Source]:
         each.close()
 
 
+@atexit.register
 def forget_open_sources() -> None:
     """Close what is kept open."""
     with _lock:
