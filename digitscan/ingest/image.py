@@ -123,7 +123,8 @@ def load(source: Source, ref: PageRef, config: IngestConfig) -> RasterPage:
             with PillowImage.open(source.stream) as image:
                 check_size(*image.size, config)
             source.stream.seek(0)
-            raw = source.stream.read(_MOST_BYTES + 8 * config.max_pixels)
+            # Not as much as may be asked for: that would be set aside at once.
+            raw = source.stream.read(min(source.size, _MOST_BYTES + 8 * config.max_pixels))
             source.know(hashlib.sha256(raw).hexdigest())
             with PillowImage.open(io.BytesIO(raw)) as image:
                 check_size(*image.size, config)

@@ -187,9 +187,13 @@ def _poppler(ref: PageRef, dpi: float, config: IngestConfig) -> GrayImage | None
                 timeout=round(config.pdf_timeout_s),
                 use_cropbox=True,
             )
+    except PDFPopplerTimeoutError as error:
+        raise IngestError(
+            f"the PDF page takes more than {config.pdf_timeout_s:g} s to draw",
+            remedy="print the page to a new PDF, or raise ingest.pdf_timeout_s",
+        ) from error
     except (
         PDFPageCountError,
-        PDFPopplerTimeoutError,
         PDFSyntaxError,
         OSError,
         ValueError,

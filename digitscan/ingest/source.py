@@ -96,6 +96,11 @@ class Source:
             self._sha256 = _hash_of(self)
         return self._sha256
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it was opened."""
+        return self.stamp[2]
+
     def know(self, sha256: str) -> None:
         """Take the hash from whoever has read the bytes anyway."""
         self._sha256 = sha256

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import os
 import random
 import struct
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +25,14 @@ from digitscan.cli.app import app
 from digitscan.cli.common import visible
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.errors import IngestError
+from digitscan.core.memory import limit_memory
 from digitscan.core.types import FormMatch, PageRef, PageResult, Quality, RasterPage, RunInfo
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.ingest.soundness import broken_row, jpeg_faults, shifted_row
 from digitscan.ingest.tiff_data import lzw_fault
 from digitscan.jobs.journal import Journal
 from digitscan.pipeline.finish import doubted
+from digitscan.pipeline.items import failure
 from digitscan.pipeline.read import read_raster
 from tests.conftest import AlwaysSeven, paper, put
 from tests.small_form import write_template
@@ -223,3 +229,99 @@ def test_a_job_exported_with_another_form_is_refused_in_one_line(tmp_path: Path,
     )
     assert done.exit_code == 2 and "meter" in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "r.csv").exists()
+
+
+# ----------------------------------------------------------------------------------- memory
+
+
+def pdf_of(content: bytes, *, box: str = "0 0 200 100", more: tuple[bytes, ...] = (), resources: str = "") -> bytes:
+    """A page with some content; further objects are numbered from 5 on."""
+    packed = zlib.compress(content)
+    body = (
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[{box}]/Contents 4 0 R/Resources<<{resources}>>>>".encode(),
+        b"<</Filter/FlateDecode/Length %d>>stream\n" % len(packed) + packed + b"\nendstream",
+        *more,
+    )
+    out, places = b"%PDF-1.4\n", []
+    for number, part in enumerate(body, 1):
+        places.append(len(out))
+        out += b"%d 0 obj" % number + part + b"endobj\n"
+    start = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(body) + 1)
+    out += b"".join(b"%010d 00000 n \n" % place for place in places)
+    return out + b"trailer<</Root 1 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF\n" % (len(body) + 1, start)
+
+
+def peak_mb(code: str) -> tuple[float, str]:
+    """Run code in a process of its own; gives the peak of it and its children, and what it printed."""
+    measured = (
+        "import resource\n" + code + "\nkinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN\n"
+        "print(max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", measured], capture_output=True, text=True, timeout=120, check=True)
+    *said, peak = done.stdout.strip().splitlines()
+    return float(peak), "\n".join(said)
+
+
+def bilevel_pdf(side: int) -> bytes:
+    """A page that is one white picture of so many pixels a side, a bit each."""
+    picture = zlib.compress(b"\xff" * ((side + 7) // 8 * side), 9)
+    head = (
+        f"<</Type/XObject/Subtype/Image/Width {side}/Height {side}/ColorSpace/DeviceGray/BitsPerComponent 1"
+        f"/Filter/FlateDecode/Length {len(picture)}>>stream\n"
+    )
+    image = head.encode() + picture + b"\nendstream"
+    return pdf_of(b"q 200 0 0 100 0 0 cm /I Do Q", more=(image,), resources="/XObject<</I 5 0 R>>")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are measured as Linux counts them")
+@pytest.mark.parametrize("kind", ["wide as a street", "1 bit", "long content"])
+def test_pages_of_silly_sizes_cost_little(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(
+        {
+            "wide as a street": lambda: pdf_of(b"", box="0 0 1000000 0.01"),
+            "1 bit": lambda: bilevel_pdf(20_000),
+            "long content": lambda: pdf_of(b"0 0 m 9 9 l S " * 300_000),
+        }[kind]()
+    )
+    code = (
+        "from digitscan.ingest.pages import load_page\nfrom digitscan.core.config import IngestConfig\n"
+        "from digitscan.core.errors import IngestError\nfrom digitscan.core.types import PageRef\n"
+        f"try:\n    print(load_page(PageRef({str(path)!r}), IngestConfig(max_pixels=50_000_000)).image.shape)\n"
+        "except IngestError as error:\n    print(error.message)"
+    )
+    peak, said = peak_mb(code)
+    assert peak < 700
+    if kind == "wide as a street":
+        assert "cannot be drawn" in said
+    else:
+        assert said.startswith("(")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of data")
+def test_a_page_beyond_the_memory_of_a_worker_fails_alone_and_says_so(scans: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((11_000, 11_000), 255, np.uint8)).save(scans / "big.png")
+    out = tmp_path / "r.json"
+    environment = os.environ | {"DIGITSCAN_BATCH__WORKER_MEMORY_MB": "600", "DIGITSCAN_IMAGING__REDUCE": "false"}
+    command = [sys.executable, "-m", "digitscan", "process", str(scans), "-o", str(out), "-q", "-j", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 1, done.stderr
+    pages = {Path(page["file"]).name: page for page in json.loads(out.read_bytes())["pages"]}
+    assert "batch.worker_memory_mb" in pages["big.png"]["error"]["remedy"]
+    assert all(pages[f"p{k}.jpg"]["status"] == "ok" for k in range(3))
+
+
+def test_memory_is_not_limited_where_none_is_asked() -> None:
+    assert limit_memory(0) is False
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), cv2.error("(-4:Insufficient memory) Failed to allocate"), OSError(12, "Cannot allocate memory")],
+)
+def test_every_kind_of_lack_of_memory_is_told_as_such(error: Exception) -> None:
+    failed = failure(PageRef("a.png"), "ingest", error)
+    assert failed.error == "MemoryError" and "worker_memory_mb" in failed.remedy
