@@ -160,18 +160,20 @@ class Journal:
                 self._create(run)
                 self._db.executemany("INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", said)
             else:
-                self._compare(run)
+                with telling_damage(path):
+                    self._compare(run)
             self._set("finished", "false")
             self._db.commit()
+            with telling_damage(path):
+                self._said = last_statements(self._db)
+                self._position = int(self._db.execute("SELECT coalesce(max(position), 0) FROM pages").fetchone()[0])
         except sqlite3.DatabaseError as error:
             raise explain(path, error) from error
         except OSError as error:
             raise OutputError(
                 f"cannot write the job file {path}: {error.strerror}", remedy="name another with --job"
             ) from error
-        self._said = last_statements(self._db)
         self._took: dict[tuple[str, int], float] = {}
-        self._position = int(self._db.execute("SELECT coalesce(max(position), 0) FROM pages").fetchone()[0])
 
     def _create(self, run: RunInfo) -> None:
         self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
@@ -204,7 +206,10 @@ class Journal:
         ).fetchone()
         if row is None:
             return None
-        result = msgspec.json.decode(row[0], type=PageResult)
+        try:
+            result = msgspec.json.decode(row[0], type=PageResult)
+        except (msgspec.MsgspecError, ValueError, TypeError):  # damaged: the page is read again
+            return None
         self.reused += 1
         self._took[ref.sha256, ref.page_index] = row[1]
         return replace(result, ref=ref)
@@ -384,7 +389,7 @@ def _check_kind(database: sqlite3.Connection, path: Path) -> int:
 def explain(path: Path, error: sqlite3.DatabaseError) -> UsageError | OutputError:
     """What an error of SQLite means for whoever runs the job."""
     text = str(error)
-    if "not a database" in text or "malformed" in text:
+    if any(sign in text for sign in ("not a database", "malformed", "no such", "could not decode")):
         return UsageError(
             f"{path} is no job of digitscan, or damaged", remedy="give --fresh, or name another with --job"
         )
@@ -395,6 +400,21 @@ def explain(path: Path, error: sqlite3.DatabaseError) -> UsageError | OutputErro
     if "locked" in text:
         return UsageError(f"the job {path} is in use by another run", remedy="wait for it, or name another with --job")
     return OutputError(f"cannot write the job file {path}: {text}", remedy="name another with --job, or give --no-job")
+
+
+@contextlib.contextmanager
+def telling_damage(path: Path) -> Iterator[None]:
+    """Tell what cannot be read of a job, whatever finds it, as one error of ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise explain(path, error) from error
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"the job {path} is damaged ({what})",
+            remedy="restore a copy of it, or give --fresh to read everything anew",
+        ) from error
 
 
 class JobFile:
@@ -413,15 +433,21 @@ class JobFile:
         try:
             refuse_other_files(path)
             self._db = sqlite3.connect(path, timeout=10)
-            self._db.execute("PRAGMA query_only = 1")
-            self._schema = _check_kind(self._db, path)
-            self.run = _run_of(self._db)
         except sqlite3.DatabaseError as error:
             raise explain(path, error) from error
+        try:
+            with telling_damage(path):
+                self._db.execute("PRAGMA query_only = 1")
+                self._schema = _check_kind(self._db, path)
+                self.run = _run_of(self._db)
+        except BaseException:
+            self._db.close()
+            raise
 
     def said(self) -> dict[ReadingKey, Statement]:
         """What people said of readings, the last statement of each."""
-        return last_statements(self._db) if self._schema > 1 else {}
+        with telling_damage(self.path):
+            return last_statements(self._db) if self._schema > 1 else {}
 
     def outcomes(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, with corrections laid over them."""
@@ -430,14 +456,19 @@ class JobFile:
 
     def as_read(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, without corrections."""
-        rows = self._db.execute("SELECT file, status, outcome FROM pages ORDER BY position")
-        for file, status, blob in rows:
-            kind: type[PageOutcome] = PageResult if status == "ok" else PageFailure
-            outcome: PageOutcome = msgspec.json.decode(blob, type=kind)
-            yield replace(outcome, ref=replace(outcome.ref, path=_decode_text(file)))
+        with telling_damage(self.path):
+            rows = self._db.execute("SELECT file, status, outcome FROM pages ORDER BY position")
+            for file, status, blob in rows:
+                kind: type[PageOutcome] = PageResult if status == "ok" else PageFailure
+                outcome: PageOutcome = msgspec.json.decode(blob, type=kind)
+                yield replace(outcome, ref=replace(outcome.ref, path=_decode_text(file)))
 
     def summary(self) -> JobSummary:
         """Where the job stands."""
+        with telling_damage(self.path):
+            return self._summary()
+
+    def _summary(self) -> JobSummary:
         total = self._db.execute(
             "SELECT count(*), sum(status = 'failed'), sum(readings), sum(review), max(read_at) FROM pages"
         ).fetchone()

@@ -23,11 +23,11 @@ from digitscan.core.atomic import AtomicFile, write_whole
 from digitscan.core.config import IngestConfig
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.targets import made_here, marked, refuse_foreign
-from digitscan.core.types import PageRef, RunInfo
+from digitscan.core.types import PageFailure, PageRef, PageResult, Quality, RunInfo
 from digitscan.export.writers import WRITERS, open_writer
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.ingest.source import forget_open_sources
-from digitscan.jobs.journal import JobFile
+from digitscan.jobs.journal import JobFile, Journal
 from tests.conftest import paper, put
 from tests.small_form import write_template
 
@@ -334,3 +334,47 @@ def test_files_that_stay_open_are_few(tmp_path: Path) -> None:
         held = [str(number.readlink()) for number in numbers.iterdir() if number.is_symlink()]
         assert sum(str(tmp_path) in path for path in held) <= 2
     forget_open_sources()
+
+
+# ----------------------------------------------------------------------------------- jobs that are damaged
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE pages SET outcome = x'7b22'",
+        "UPDATE pages SET outcome = 'null', status = 'failed'",
+        "UPDATE pages SET outcome = '{\"ref\": 7}'",
+        "UPDATE run SET value = '{}' WHERE key = 'run'",
+        "UPDATE run SET value = 'x' WHERE key = 'run'",
+        "UPDATE run SET value = x'ff' WHERE key = 'run'",
+        "UPDATE run SET value = 'yesterday' WHERE key = 'started'",
+        "DROP TABLE statements",
+        "DROP TABLE pages",
+        "PRAGMA user_version = 99",
+    ],
+)
+def test_a_damaged_job_is_told_in_one_line(damage: str, tmp_path: Path, run_info: RunInfo) -> None:
+    path = tmp_path / "a.job"
+    with Journal(path, run_info) as journal:
+        journal.add(PageFailure(PageRef("a.png"), "ingest", "IngestError", "is empty"))
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(damage)
+    database.close()
+    for command in (["jobs", "show", str(path)], ["export", str(path), "-o", str(tmp_path / "r.json")]):
+        done = run(app, command)
+        assert done.exit_code in (0, 2), done.output  # some damage is beside what a command looks at
+        assert len(done.stderr.strip().splitlines()) <= 1 and "Traceback" not in done.output
+    codes = [run(app, command).exit_code for command in (["jobs", "show", str(path)], ["export", str(path), "-o", "-"])]
+    assert 2 in codes
+
+
+def test_a_page_whose_row_is_damaged_is_read_again(tmp_path: Path, run_info: RunInfo) -> None:
+    path, ref = tmp_path / "a.job", PageRef("a.png", 0, "ab")
+    page = PageResult(ref, 9, 9, None, 0.0, Quality(1.0, 9.0), ())
+    with Journal(path, run_info) as journal:
+        journal.add(page)
+        assert journal.known(ref) == page
+        journal._db.execute("UPDATE pages SET outcome = x'7b'")
+        assert journal.known(ref) is None
