@@ -8,7 +8,6 @@ which is what a broken difference leaves behind. What changes a few pixels of on
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,21 +59,28 @@ def png_faults(raw: bytes) -> list[str]:
 
 def jpeg_faults(raw: bytes) -> list[str]:
     """Decode a JPEG's data strictly, at an eighth of its size, and look for what does not fit."""
+    try:
+        blocks = _blocks(raw, strict=True)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        try:
+            _blocks(raw, strict=False)
+        except (ValueError, RuntimeError, MemoryError):
+            return []  # no kind of JPEG that this decoder knows, or none at all: the other one decides
+        return [f"damaged JPEG data ({_words(error)})"]
+    row = broken_row(blocks)
+    if row is None:
+        return []
+    return [f"JPEG data may be damaged: the paper's brightness jumps within a row of blocks (row {row})"]
+
+
+def _blocks(raw: bytes, *, strict: bool) -> NDArray[np.uint8]:
+    """(H / 8, W / 8) uint8 means of a JPEG's blocks."""
     import simplejpeg
 
-    try:
-        options: dict[str, Any] = {"min_height": 1, "min_width": 1, "min_factor": 8}
-        small = simplejpeg.decode_jpeg(raw, "GRAY", fastdct=True, fastupsample=True, strict=False, **options)
-    except (ValueError, RuntimeError, MemoryError):
-        return []  # no kind of JPEG that this decoder knows, or none at all: the other one decides
-    faults = []
-    try:
-        simplejpeg.decode_jpeg(raw, "GRAY", fastdct=True, fastupsample=True, strict=True, **options)
-    except (ValueError, RuntimeError) as error:
-        faults.append(f"damaged JPEG data ({_words(error)})")
-    if not faults and (row := broken_row(small[..., 0])) is not None:
-        faults.append(f"JPEG data may be damaged: the paper's brightness jumps within a row of blocks (row {row})")
-    return faults
+    small = simplejpeg.decode_jpeg(
+        raw, "GRAY", fastdct=True, fastupsample=True, min_height=1, min_width=1, min_factor=8, strict=strict
+    )
+    return np.asarray(small[..., 0], np.uint8)
 
 
 def _words(error: Exception) -> str:
