@@ -38,7 +38,7 @@ from digitscan.ingest.pages import list_pages, load_page
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "samples" / "survey-form.png"
-PART = (0, 480, 1654, 1480)
+PART = (0, 480, 1654, 1180)
 """Left, top, right and bottom of the part of it that is taken."""
 
 
@@ -152,6 +152,10 @@ def verdict(clean: PageOutcome, damaged: PageOutcome) -> str:
     return "reviewed" if len(after) >= len(before) else "silent"
 
 
+class _ToldError(Exception):
+    """A page whose readings are all for review, whatever they are."""
+
+
 def main() -> None:
     """Flip, read, count."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -159,7 +163,9 @@ def main() -> None:
     parser.add_argument("--format", action="append", help="of these alone")
     parser.add_argument("--seed", type=int, default=18)
     parser.add_argument("--keep", type=Path, help="folder for the files of silent trials")
+    parser.add_argument("--fast", action="store_true", help="do not read pages that are told: they all count as told")
     given = parser.parse_args()
+    fast = given.fast
     warnings.simplefilter("ignore")
     cv2.setNumThreads(1)
     page = Image.open(SAMPLE).convert("L").crop(PART)
@@ -190,6 +196,8 @@ def main() -> None:
                     found = load_page(PageRef(str(path)), config)
                 except DigitscanError:
                     return read(data)
+                if fast and len(found.warnings) > len(sound.warnings):
+                    raise _ToldError
                 same = found.warnings == sound.warnings and np.array_equal(found.image, sound.image)
                 return clean if same and found.dpi == sound.dpi else read(data)
 
@@ -198,7 +206,10 @@ def main() -> None:
                 data = bytearray(whole)
                 place = rng.randrange(8 * len(data))
                 data[place // 8] ^= 1 << place % 8
-                ended = verdict(clean, read_if_changed(bytes(data)))
+                try:
+                    ended = verdict(clean, read_if_changed(bytes(data)))
+                except _ToldError:
+                    ended = "told"
                 counts[ended] += 1
                 if ended == "silent" and given.keep:
                     given.keep.mkdir(parents=True, exist_ok=True)
