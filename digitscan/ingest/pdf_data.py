@@ -67,7 +67,10 @@ def picture_faults(pictures: list[Any], *, g4: bool) -> list[str]:
         Fax pictures of the file are of the two-dimensional kind (G4).
     """
     for picture in pictures:
-        filters = picture.get_filters()
+        try:
+            filters = picture.get_filters()
+        except ValueError:
+            return ["a picture's data are packed in a way whose name is no text"]
         if len(filters) != 1 or filters[0] not in ("DCTDecode", "FlateDecode", "CCITTFaxDecode"):
             continue
         data = bytes(picture.get_data(decode_simple=False))

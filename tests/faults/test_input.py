@@ -254,6 +254,21 @@ def pdf_of(content: bytes, *, box: str = "0 0 200 100", more: tuple[bytes, ...] 
     return out + b"trailer<</Root 1 0 R/Size %d>>\nstartxref\n%d\n%%%%EOF\n" % (len(body) + 1, start)
 
 
+def test_a_filter_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    head = "<</Type/XObject/Subtype/Image/Width 8/Height 8/ColorSpace/DeviceGray/BitsPerComponent 8/Filter/Fl#BBte"
+    image = f"{head}/Length 9>>stream\n123456789\nendstream".encode()
+    data = pdf_of(b"q 200 0 0 100 0 0 cm /I Do Q", more=(image,), resources="/XObject<</I 5 0 R>>")
+    assert warnings_of(tmp_path / "a.pdf", data) == ("a picture's data are packed in a way whose name is no text",)
+
+
+def test_a_stream_that_does_not_fit_its_checksum_is_told(tmp_path: Path) -> None:
+    data = bytearray(pdf_of(b"BT ET 0 0 m 90 90 l S " * 20))
+    assert warnings_of(tmp_path / "a.pdf", bytes(data)) == ()
+    data[data.rindex(b"\nendstream") - 1] ^= 1
+    [told] = warnings_of(tmp_path / "a.pdf", bytes(data))
+    assert told.startswith("parts of the PDF do not fit their checksum (at byte ")
+
+
 def peak_mb(code: str) -> tuple[float, str]:
     """Run code in a process of its own; gives the peak of it and its children, and what it printed."""
     measured = (
