@@ -22,6 +22,8 @@ from digitscan.ingest.source import Source
 
 _PDFIUM = threading.Lock()
 """PDFium is not thread-safe."""
+_MANY_PAGES = 2000
+"""Pages of a file from which PDFium draws them all, in which the file stays open."""
 _MOST_SIDE = 40_000
 """Pixels of a side of a page that is rasterized."""
 
@@ -216,6 +218,7 @@ def load(source: Source, ref: PageRef, config: IngestConfig) -> RasterPage:
     with _document(source) as opened:
         if ref.page_index >= len(opened.document):
             raise IngestError(f"has no page {ref.page_number}", remedy="change --pages")
+        many = len(opened.document) > _MANY_PAGES
         try:
             page = opened.document[ref.page_index]
             dpi = _scale_for(page, config)
@@ -228,7 +231,8 @@ def load(source: Source, ref: PageRef, config: IngestConfig) -> RasterPage:
             raise IngestError("the PDF page is damaged", remedy="print the page to a new PDF") from error
         if lifted is not None:
             return RasterPage(ref, lifted[0], round(lifted[1], 1) if 50 <= lifted[1] <= 2400 else None, faults)
-    image = _poppler(replace(ref, path=source.path), dpi, config)
+    # Poppler opens the file anew for each page, and walks to it from the first: the last ones would cost most.
+    image = None if many else _poppler(replace(ref, path=source.path), dpi, config)
     if image is None:
         with _document(source) as opened:
             try:
