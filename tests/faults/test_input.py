@@ -335,7 +335,12 @@ def test_memory_is_not_limited_where_none_is_asked() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), cv2.error("(-4:Insufficient memory) Failed to allocate"), OSError(12, "Cannot allocate memory")],
+    [
+        MemoryError(),
+        cv2.error("(-4:Insufficient memory) Failed to allocate"),
+        cv2.error("std::bad_alloc"),
+        OSError(12, "Cannot allocate memory"),
+    ],
 )
 def test_every_kind_of_lack_of_memory_is_told_as_such(error: Exception) -> None:
     failed = failure(PageRef("a.png"), "ingest", error)
