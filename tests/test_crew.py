@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.hostile_files import pdf
 from digitscan.batch.crew import Crew, Setup, WorkerLostError, _Worker
 from digitscan.batch.local import read_pages
 from digitscan.core.config import Config
@@ -31,10 +32,10 @@ def crew() -> Iterator[Crew]:
         yield crew
 
 
-def a_pipe(folder: Path, name: str = "hangs.png") -> str:
-    """A file that never gives a byte: whoever opens it waits."""
+def a_slow_page(folder: Path, name: str = "hangs.pdf") -> str:
+    """A page that takes a minute and more to draw: four million lines."""
     path = folder / name
-    os.mkfifo(path)
+    path.write_bytes(pdf(b"0 0 m 500 800 l S 0 800 m 500 0 l S " * 2_000_000))
     return str(path)
 
 
@@ -71,7 +72,9 @@ def test_bad_files_are_failures_and_cost_no_worker(crew: Crew, tmp_path: Path) -
 def test_a_page_that_hangs_costs_itself_alone(crew: Crew, tmp_path: Path) -> None:
     list(read_pages(FILES[:1], None, QUICK, crew=crew))  # the workers are there: only the page is waited for
     patient(crew, 3.0)
-    outcomes = [page.outcome for page in read_pages([FILES[0], a_pipe(tmp_path), FILES[1]], None, QUICK, crew=crew)]
+    outcomes = [
+        page.outcome for page in read_pages([FILES[0], a_slow_page(tmp_path), FILES[1]], None, QUICK, crew=crew)
+    ]
     assert [type(o) for o in outcomes] == [PageResult, PageFailure, PageResult, PageResult]
     failed = outcomes[1]
     assert isinstance(failed, PageFailure) and failed.message == "took more than 3 s, twice"
@@ -79,7 +82,7 @@ def test_a_page_that_hangs_costs_itself_alone(crew: Crew, tmp_path: Path) -> Non
 
 
 def test_a_worker_that_dies_is_replaced_and_its_page_named(crew: Crew, tmp_path: Path) -> None:
-    pipe = PageRef(a_pipe(tmp_path))
+    slow = PageRef(a_slow_page(tmp_path))
     killed: list[int] = []
 
     def kill_whoever_waits() -> None:
@@ -92,7 +95,7 @@ def test_a_worker_that_dies_is_replaced_and_its_page_named(crew: Crew, tmp_path:
                     killed.append(worker._process.pid)
 
     threading.Thread(target=kill_whoever_waits, daemon=True).start()
-    outcome = crew.read(pipe, False).outcome
+    outcome = crew.read(slow, False).outcome
     assert isinstance(outcome, PageFailure) and outcome.error == "WorkerLostError"
     assert "SIGSEGV" in outcome.message and len(killed) == 2
     assert isinstance(crew.read(PageRef(FILES[0]), False).outcome, PageResult)
@@ -114,7 +117,7 @@ def test_a_closed_crew_gives_up_at_once(tmp_path: Path) -> None:
     crew = Crew(1)
     crew.begin(Setup(QUICK, model=str(locate(""))))
     answers: list[object] = []
-    asking = threading.Thread(target=lambda: answers.append(crew.read(PageRef(a_pipe(tmp_path)), False).outcome))
+    asking = threading.Thread(target=lambda: answers.append(crew.read(PageRef(a_slow_page(tmp_path)), False).outcome))
     asking.start()
     time.sleep(1.5)
     crew.close()

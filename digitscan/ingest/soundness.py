@@ -67,7 +67,7 @@ def jpeg_faults(raw: bytes) -> list[str]:
         except (ValueError, RuntimeError, MemoryError):
             return []  # no kind of JPEG that this decoder knows, or none at all: the other one decides
         return [f"damaged JPEG data ({_words(error)})"]
-    row = broken_row(blocks)
+    row = broken_row(blocks, restarts=b"\xff\xdd" in raw[:65536])
     if row is None:
         return []
     return [f"JPEG data may be damaged: the paper's brightness jumps within a row of blocks (row {row})"]
@@ -87,7 +87,7 @@ def _words(error: Exception) -> str:
     return " ".join(str(error).split()).removeprefix("Corrupt JPEG data: ")[:120] or type(error).__name__
 
 
-def broken_row(blocks: NDArray[np.uint8]) -> int | None:
+def broken_row(blocks: NDArray[np.uint8], *, restarts: bool = False) -> int | None:
     """The row of blocks in which the paper's level changes from one block to the next, for the rest of the page.
 
     JPEG codes each block's mean as a difference to the one before: what breaks one shifts all that follow. So the row
@@ -98,6 +98,8 @@ def broken_row(blocks: NDArray[np.uint8]) -> int | None:
     ----------
     blocks : (H, W) uint8
         Mean of each block.
+    restarts : bool
+        The differences begin anew at some rows: what breaks in the row before shifts the rest of that row alone.
     """
     levels = blocks.astype(np.float32)
     height, width = levels.shape
@@ -110,7 +112,24 @@ def broken_row(blocks: NDArray[np.uint8]) -> int | None:
             values, counts = np.unique(over[k][np.abs(over[k]) >= _STEP], return_counts=True)
             if _steps_within(rows[k], rows[k + 1], rows[k + 2], float(values[counts.argmax()])):
                 return int((k + 1) * tall)
+        if restarts and (row := _lone_shift(rows)) is not None:
+            return row * tall
     return None
+
+
+_ENDS = 5
+"""Blocks at either end of a row that are paper where the rest of that row alone is shifted."""
+
+
+def _lone_shift(rows: NDArray[np.float32]) -> int | None:
+    """A row whose right end differs from the rows above and below by one step, and whose left end does not."""
+    off = rows[1:-1] - (rows[:-2] + rows[2:]) / 2
+    calm = np.abs(rows[2:] - rows[:-2]) <= 2 * _ALIKE
+    step = np.median(off[:, -_ENDS:], axis=1)
+    right = ((np.abs(off - step[:, None]) <= _ALIKE) & calm)[:, -_ENDS:].all(axis=1)
+    left = ((np.abs(off) <= _ALIKE) & calm)[:, :_ENDS].all(axis=1)
+    found = np.flatnonzero(right & left & (np.abs(step) >= 2 * _STEP))
+    return int(found[0]) + 1 if len(found) else None
 
 
 def _steps_within(

@@ -137,6 +137,9 @@ def test_a_step_in_a_row_of_blocks_is_no_edge_of_a_sheet() -> None:
     blocks[20, 25:] -= 9
     blocks[21:] -= 9
     assert broken_row(blocks) == 20
+    alone = np.full((40, 60), 230, np.uint8)
+    alone[20, 25:] -= 30
+    assert broken_row(alone) is None and broken_row(alone, restarts=True) == 20
     straight = np.full((40, 60), 230, np.uint8)
     straight[20:] = 90  # a sheet that ends
     assert broken_row(straight) is None
