@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import threading
 import warnings
@@ -18,7 +19,7 @@ from digitscan.core.errors import IngestError
 from digitscan.core.types import GrayImage, PageRef, RasterPage
 from digitscan.ingest.image import our_limit
 from digitscan.ingest.pdf_data import damaged_streams, picture_faults, says_g4
-from digitscan.ingest.source import Source
+from digitscan.ingest.source import Source, forget_open_sources
 
 _PDFIUM = threading.Lock()
 """PDFium is not thread-safe."""
@@ -47,6 +48,9 @@ def _document(source: Source) -> Iterator[_Open]:
 
     with _PDFIUM:
         if source.handle is None:
+            # PDFium takes itself apart when the process ends: what is open must be closed before.
+            atexit.unregister(forget_open_sources)
+            atexit.register(forget_open_sources)
             try:
                 document = pdfium.PdfDocument(source.path)
             except pdfium.PdfiumError as error:
