@@ -1,4 +1,4 @@
-"""A worker process of `digitscan.batch.crew`: takes tasks from standard input, answers on standard output."""
+"""A worker process of `digitscan.batch.worker_pool`: takes tasks from standard input, answers on standard output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from digitscan.batch.crew import Setup
+from digitscan.batch.worker_pool import Setup
 
 
 class _Desk:
@@ -20,7 +20,7 @@ class _Desk:
         import cv2
 
         from digitscan.core.memory import limit_memory
-        from digitscan.recognition.runtime import Classifier, LineReader
+        from digitscan.recognition.runtime import Classifier, LineRecognizer
 
         limit_memory(setup.config.batch.worker_memory_mb)
         cv2.setNumThreads(1)
@@ -32,7 +32,7 @@ class _Desk:
             self.forms = FormSet(setup.templates, setup.config)
         given = {"device": "cpu", "threads": setup.threads}
         self.classifier = Classifier(setup.model, **given) if setup.model else None  # type: ignore[arg-type]
-        self.line_reader = LineReader(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
+        self.line_recognizer = LineRecognizer(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
         self._say = say
 
     def do(self, task: str, given: tuple[Any, ...]) -> object:
@@ -48,7 +48,7 @@ class _Desk:
             raise RuntimeError("this worker was not told to read")
         ref, keep_image = given
         ready = read.prepare(ref, self.config, self.forms, self._say)
-        return read.read_ready([ready], self.classifier, self.config, self.line_reader, keep_image)[0]
+        return read.read_ready([ready], self.classifier, self.config, self.line_recognizer, keep_image)[0]
 
 
 def _started(setup: Setup, say: Callable[[str], None]) -> tuple[_Desk | None, tuple[str, str, str] | None]:

@@ -13,9 +13,9 @@ from digitscan.core.types import PageRef, RasterPage
 from digitscan.ingest.remote import here
 from digitscan.ingest.source import Source, opened
 
-Kind = Literal["image", "tiff", "pdf"]
+SourceKind = Literal["image", "tiff", "pdf"]
 
-_MAGIC: tuple[tuple[bytes, Kind], ...] = (
+_MAGIC: tuple[tuple[bytes, SourceKind], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image"),
     (b"\xff\xd8\xff", "image"),
     (b"BM", "image"),
@@ -71,7 +71,7 @@ class PageSelection:
                 yield index
 
 
-def sniff(source: Source) -> Kind:
+def sniff(source: Source) -> SourceKind:
     """What a file is, by its content, never by its name.
 
     Raises

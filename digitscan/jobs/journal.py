@@ -150,7 +150,7 @@ class Journal:
         try:
             refuse_other_files(path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            said = _statements_of(path) if fresh else []
+            statements = _statements_of(path) if fresh else []
             if fresh:
                 for old in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                     old.unlink(missing_ok=True)
@@ -158,7 +158,7 @@ class Journal:
             self._db = connect(path, new=new)
             if new:
                 self._create(run)
-                self._db.executemany("INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", said)
+                self._db.executemany("INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", statements)
             else:
                 with telling_damage(path):
                     self._compare(run)
@@ -444,15 +444,15 @@ class JobFile:
             self._db.close()
             raise
 
-    def said(self) -> dict[ReadingKey, Statement]:
+    def statements(self) -> dict[ReadingKey, Statement]:
         """What people said of readings, the last statement of each."""
         with telling_damage(self.path):
             return last_statements(self._db) if self._schema > 1 else {}
 
     def outcomes(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, with corrections laid over them."""
-        said = self.said()
-        return (corrected(outcome, said) for outcome in self.as_read())
+        statements = self.statements()
+        return (corrected(outcome, statements) for outcome in self.as_read())
 
     def as_read(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, without corrections."""
@@ -486,7 +486,7 @@ class JobFile:
             started=started,
             last=float(total[4] or started),
             page_s=self._mean_seconds(),
-            settled=sum(statement.state != DOUBT for statement in self.said().values()),
+            settled=sum(statement.state != DOUBT for statement in self.statements().values()),
             finished=_get(self._db, "finished") == "true",
         )
 
