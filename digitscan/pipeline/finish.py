@@ -78,6 +78,9 @@ def finish_page(
             once = numbers[:1] if string.struck not in told else []
             numbers = [replace(n, box=string.struck, struck=True, reason="struck out", confidence=1.0) for n in once]
             told.update([string.struck] if once else [])
+        if string.faint:
+            pale = "very pale: pencil, or print that shows through"
+            numbers = [replace(number, doubt=number.doubt or pale) for number in numbers]
         if string.left_over is not None:
             numbers = [_with_stroke(number, string.left_over) for number in numbers]
         read.extend((number, string.cell) for number in numbers)

@@ -29,6 +29,11 @@ from digitscan.segmentation.struck import covers, find_struck
 
 _LARGE_PAGE = 2000
 """Shorter side in pixels from which a page may be halved: A4 at 250 dpi and more, photographs of 12 megapixels."""
+_FAINT_PAGE = 0.15
+"""Contrast of a page below which all that stands on it may be the print of its back. Pens and printers give 0.5 and
+more, hard pencil 0.2."""
+_FAINT = 0.3
+"""Darkness of a string, as a share of the page's typical ink, below which it may be that."""
 _LEAST_BOX = 40
 """Shorter side in pixels of an image in which a printed box around a number is looked for."""
 _SMALL_WRITING = 20.0
@@ -113,6 +118,7 @@ def _prepare(page: RasterPage, config: Config, turn: int | None, look: Observer)
                 marked=lattice.marked,
                 left_over=lattice.left_over,
                 boxed=lattice.boxed,
+                faint=levels.contrast < _FAINT_PAGE or _darkness(lattice) < _FAINT * levels.ink,
                 struck=next((box for box in struck if covers(box, lattice.box)), None),
             )
         )
@@ -135,6 +141,13 @@ def _prepare(page: RasterPage, config: Config, turn: int | None, look: Observer)
         crops=crops,
         table_found=found.table_found,
     )
+
+
+def _darkness(lattice: StringLattice) -> float:
+    """Soft-ink level of the strokes of a string, 0 to 255: their upper part, without the blurred edges."""
+    ink = lattice.ink[1]
+    strokes = ink[ink > 0]
+    return float(np.percentile(strokes, 80)) if len(strokes) else 0.0
 
 
 def _is_large(image: GrayImage, layout: Layout) -> bool:
