@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops
 from digitscan.recognition.lines import encode, pad_lines
 from digitscan.training.drawing import GlyphBank
-from digitscan.training.fonts import font_sources
+from digitscan.training.faces import font_sources, load_faces
 from digitscan.training.handwriting import drawn_sources
 from digitscan.training.lines import WrittenLine, line_samples
 from digitscan.training.loaders import load_own
@@ -110,7 +110,7 @@ def training_sources(config: TrainingConfig, data: Path | None, own: Sequence[st
         if source.name == "mnist-train":
             source = source.only(~validation_rows(len(source.glyphs), config))
         sources.append(source)
-    return [*sources, *font_sources(), *drawn_sources(), *(load_own(entry) for entry in own)]
+    return [*sources, *font_sources(load_faces()), *drawn_sources(), *(load_own(entry) for entry in own)]
 
 
 Part = TypeVar("Part")
