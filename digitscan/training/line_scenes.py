@@ -197,8 +197,8 @@ def set_scene(ink: Ink, height: float, bank: PenBank, rng: Rng, *, frame: bool =
     """
     h, w = ink.shape
     kind = 0.9 if frame else rng.random()
-    cell = kind > 0.66
-    low, high = (0.05, 0.9) if cell else (0.03, 0.55)
+    cell = kind > 0.8
+    low, high = (0.05, 0.9) if cell else (0.02, 0.35)
     margins = rng.uniform(low, high, 4) * height + 2
     if cell and rng.random() < 0.35:  # a wide cell, its number at one side
         margins[int(rng.integers(2, 4))] += rng.uniform(0.5, 5) * height
@@ -230,7 +230,7 @@ def set_scene(ink: Ink, height: float, bank: PenBank, rng: Rng, *, frame: bool =
         if rng.random() < 0.03:
             y = place.y + rng.uniform(0.3, 0.9) * h
             _stroke(sheet, (0, y), (columns, y + tilt), rng.uniform(0.2, 0.6), thin)
-    if rng.random() < 0.22:
+    if rng.random() < 0.12:
         _neighbours(sheet, place, height, bank, rng)
     if rng.random() < 0.05:  # specks, holes of a punch, a stain
         for _ in range(int(rng.integers(1, 8))):
@@ -269,7 +269,8 @@ def _walls(sheet: Ink, place: Box, height: float, thin: float, tilt: float, rng:
     rows, columns = sheet.shape
     level = rng.uniform(0.35, 1.0)
     inset = rng.uniform(0, 1, 4)
-    seen = rng.random(4) < (1.0 if box else rng.choice([0.35, 0.8]))
+    # Sides above and below are plain rules; one at either end looks much like a 1, and most are gone before this.
+    seen = rng.random(4) < ((1.0, 1.0, 1.0, 1.0) if box else (0.25, 0.25, 0.5, 0.5))
     x0 = (place.x - rng.uniform(0.05, 0.3) * height) if box else inset[0] * max(place.x - 0.04 * height, 0)
     x1 = columns - 1 - inset[1] * max(columns - place.right - 0.04 * height, 0)
     y0 = inset[2] * max(place.y, 0)

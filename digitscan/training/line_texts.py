@@ -204,7 +204,7 @@ def _labelled(rng: Rng) -> str:
 
 
 _KINDS = ((0.27, _count), (0.17, _amount), (0.15, _with_cents), (0.06, _lakh), (0.13, _decimal), (0.06, _date),
-          (0.03, _code), (0.04, _mark), (0.01, _half), (0.03, _signed), (0.05, _labelled))  # fmt: skip
+          (0.03, _code), (0.04, _mark), (0.01, _half), (0.03, _signed), (0.025, _labelled))  # fmt: skip
 
 
 def spoil(text: str, rng: Rng) -> str:

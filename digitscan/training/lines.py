@@ -33,7 +33,7 @@ Ink = NDArray[np.uint8]
 _ONE_LINE = Config(layout=Layout.LINE)
 STRUCK_SHARE = 0.06
 """Share of the handwritten numbers of which a part, or all, is made unreadable."""
-NOTHING_SHARE = 0.11
+NOTHING_SHARE = 0.08
 """Share of the lines that hold no number: words, letters, ticks, boxes, or nothing at all."""
 PRINT_SHARE = 0.29
 PAGE_SHARE = 0.12
@@ -89,7 +89,7 @@ def draw_handwriting(bank: PenBank, text: str, height: float, rng: Rng) -> Drawn
     pen = max(1, round(scribe.pen))
     draw = rng.random()
     by_outline = rng.random() < 0.6
-    closeness = rng.uniform(0.5, 1.3) if draw < 0.06 else rng.uniform(-0.07 if by_outline else -0.12, 0.3)
+    closeness = rng.uniform(0.4, 1.2) if draw < 0.1 else rng.uniform(-0.07 if by_outline else -0.12, 0.3)
     in_one_go = rng.random() < 0.35
     touching = rng.uniform(0.2, 0.9) if rng.random() < 0.2 else 0.0
     tied = rng.uniform(0.1, 0.6) if rng.random() < 0.12 else 0.0
@@ -101,7 +101,7 @@ def draw_handwriting(bank: PenBank, text: str, height: float, rng: Rng) -> Drawn
     x = int(height)
     before: tuple[NDArray[np.int64], int] | None = None  # last columns of the character before, and its top
     cents = _cents_at(text) if drop_cents else -1
-    comb = text.isdecimal() and len(text) > 1 and rng.random() < 0.08
+    comb = text.isdecimal() and len(text) > 1 and rng.random() < 0.015
     if comb:  # a box for each digit
         closeness, by_outline, touching, tied = rng.uniform(0.35, 1.0), False, 0.0, 0.0
     wall = (rng.uniform(0.2, 0.5), rng.uniform(1.2, 1.6), int(rng.integers(110, 256)), max(1, round(0.4 * pen)))
@@ -380,7 +380,7 @@ def read_page(image: NDArray[np.uint8], place: Box, drawn: DrawnInk, rng: Rng) -
 def draw_scene(bank: PenBank, rng: Rng, *, numbers_only: bool = False) -> tuple[Scene, DrawnInk]:
     """Draw a line and what stands around it."""
     drawn = draw_ink(bank, rng, numbers_only=numbers_only)
-    return set_scene(drawn.ink, drawn.height, bank, rng, frame=bool(rng.random() < 0.05)), drawn
+    return set_scene(drawn.ink, drawn.height, bank, rng, frame=bool(rng.random() < 0.03)), drawn
 
 
 def draw_sheet(bank: PenBank, rng: Rng, *, numbers_only: bool = False) -> tuple[NDArray[np.uint8], str, Box]:
