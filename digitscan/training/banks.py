@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from digitscan.core.atomic import write_whole
 from digitscan.core.errors import DataError
-from digitscan.export.atomic import write_whole
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.faces import Face, font_sources, load_faces
 from digitscan.training.handwriting import drawn_sources

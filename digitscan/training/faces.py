@@ -17,10 +17,7 @@ from digitscan.training.sources import GlyphSource
 
 EM = 44
 """Size in pixels that fonts are rendered at: digits are about 31 high."""
-_CHARACTERS = (
-    "0123456789.,-=/:*$ '()%+#½€£¥₹—·\"?&"
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzäüßéñ;!@<>~^{}[]"
-)
+_CHARACTERS = "0123456789.,-=/:*$ '()%+#½€£¥₹—·\"?&ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzäüßéñ;!@<>~^{}[]"
 _TYPEWRITER = re.compile(r"Courier|NimbusMono|FreeMono|lmmono|LiberationMono|cmtt|SteveHand|OldStandard", re.IGNORECASE)
 
 

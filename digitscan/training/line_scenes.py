@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import Box
-from digitscan.training.penmanship import PenBank
 from digitscan.training.faces import set_text
 from digitscan.training.line_texts import random_word
+from digitscan.training.penmanship import PenBank
 
 Rng = np.random.Generator
 Ink = NDArray[np.uint8]

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.config import Config
+from digitscan.core.observer import unobserved
 from digitscan.core.types import Box, Layout, PageRef, RasterPage
 from digitscan.imaging.binarize import binarize, soft_ink, string_window
-from digitscan.layout import unobserved
-from digitscan.preparing import find_ink
+from digitscan.imaging.ink import find_ink
 from digitscan.recognition.lines import COLUMN_STEP, Line, line_region, normalize_line
 from digitscan.segmentation.components import label
-from digitscan.segmentation.strings import one_string
+from digitscan.segmentation.marks import one_string
 from digitscan.training.faces import Face, set_text
 from digitscan.training.line_scenes import Scene, paper_for, scan_line, set_scene
 from digitscan.training.line_signs import draw_sign, draw_zeros
@@ -236,7 +236,14 @@ def _hand_sign(sign: str, height: float, pen: int, face: Face | None, rng: Rng) 
 
 
 def _tie(
-    canvas: Ink, before: tuple[NDArray[np.int64], int], ink: Ink, top: int, place: int, pen: int, height: float, rng: Rng
+    canvas: Ink,
+    before: tuple[NDArray[np.int64], int],
+    ink: Ink,
+    top: int,
+    place: int,
+    pen: int,
+    height: float,
+    rng: Rng,
 ) -> None:
     """A stroke from the end of one digit to the beginning of the next."""
     reach, at = before
@@ -256,7 +263,9 @@ def _bent(ink: Ink, height: float, rng: Rng) -> Ink:
     knots = (3, max(3, round(w / height * 1.6)))
     size = (w, h)
     amount = height * rng.uniform(0.01, 0.05)
-    moved = [cv2.resize(rng.normal(0, amount, knots).astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for _ in "xy"]
+    moved = [
+        cv2.resize(rng.normal(0, amount, knots).astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for _ in "xy"
+    ]
     map_x = moved[0] + np.arange(-pad, w - pad, dtype=np.float32)
     map_y = moved[1] + np.arange(-pad, h - pad, dtype=np.float32)[:, None]
     return np.asarray(cv2.remap(ink, map_x, map_y, cv2.INTER_LINEAR, borderValue=0), np.uint8)

@@ -167,9 +167,9 @@ class Scribe:
                 _, stroke, squeeze = self._reference
                 middle = squeeze * sum(s.box[2] / s.box[3] for s in some) / len(some)
                 some.sort(
-                    key=lambda s: abs(s.slant - self.slant)
-                    + 4 * abs(s.stroke - stroke)
-                    + abs(s.box[2] / s.box[3] - middle)
+                    key=lambda s: (
+                        abs(s.slant - self.slant) + 4 * abs(s.stroke - stroke) + abs(s.box[2] / s.box[3] - middle)
+                    )
                 )
                 found = some[:2]
             else:

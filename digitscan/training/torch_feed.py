@@ -138,7 +138,9 @@ class Pools:
     """Samples on the device, by width; the oldest give way where one is full."""
 
     def __init__(self, shapes: list[tuple[int, int]], length: int, room: list[int], device: torch.device) -> None:
-        self._samples = [torch.zeros((n, *s), dtype=torch.uint8, device=device) for s, n in zip(shapes, room, strict=True)]
+        self._samples = [
+            torch.zeros((n, *s), dtype=torch.uint8, device=device) for s, n in zip(shapes, room, strict=True)
+        ]
         self._targets = [torch.zeros((n, length), dtype=torch.uint8, device=device) for n in room]
         self.seen = [0] * len(room)
         self._device = device

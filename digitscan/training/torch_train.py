@@ -187,7 +187,15 @@ def train_lines(run: Run, banks: Banks, folder: Path, device: torch.device) -> L
                 _save(learner, run, folder, log)
                 total.zero_()
                 taken = 0
-        log.append(_note(learner, started, (total / max(taken, 1)).tolist(), sum(pools.seen), lines_right(learner.average, held, device)))
+        log.append(
+            _note(
+                learner,
+                started,
+                (total / max(taken, 1)).tolist(),
+                sum(pools.seen),
+                lines_right(learner.average, held, device),
+            )
+        )
         _save(learner, run, folder, log)
     finally:
         feed.close()
@@ -217,7 +225,9 @@ def lines_right(network: nn.Module, lines: list[WrittenLine], device: torch.devi
             part = lines[start : start + 100]
             inputs = torch.from_numpy(line_batch(part)[0][..., 0]).unsqueeze(1).to(device)
             answers = network(inputs).argmax(-1).T.cpu().numpy()
-            right += sum(spell(a[: s.line.shape[1] // COLUMN_STEP + 4]) == s.text for a, s in zip(answers, part, strict=True))
+            right += sum(
+                spell(a[: s.line.shape[1] // COLUMN_STEP + 4]) == s.text for a, s in zip(answers, part, strict=True)
+            )
     return right / len(lines)
 
 
@@ -244,7 +254,9 @@ def train_digits(run: Run, banks: Banks, folder: Path, device: torch.device) -> 
             rows = torch.randint(len(plain), (count,), device=device)
             inputs = augment_crops(torch.cat([crops, plain[rows]]), device)
             labels = torch.cat([targets[:, 0].long(), plain_labels[rows]])
-            losses = learner.step(inputs, lambda logits: F.cross_entropy(logits, labels, label_smoothing=0.02), progress)
+            losses = learner.step(
+                inputs, lambda logits: F.cross_entropy(logits, labels, label_smoothing=0.02), progress
+            )
             total += torch.stack([losses[-1], losses[0]])
             taken += 1
             if time.monotonic() - noted > min(45.0, 15.0 * run.minutes):
@@ -254,7 +266,15 @@ def train_digits(run: Run, banks: Banks, folder: Path, device: torch.device) -> 
                 _save(learner, run, folder, log)
                 total.zero_()
                 taken = 0
-        log.append(_note(learner, started, (total / max(taken, 1)).tolist(), sum(pools.seen), digits_right(learner.average, *held, device)))
+        log.append(
+            _note(
+                learner,
+                started,
+                (total / max(taken, 1)).tolist(),
+                sum(pools.seen),
+                digits_right(learner.average, *held, device),
+            )
+        )
         _save(learner, run, folder, log)
     finally:
         feed.close()
