@@ -279,7 +279,7 @@ _ALL = (
     ),
     Architecture(
         "digitnet-2",
-        "strided 5x5 stem, two pairs and one of 3x3 convolutions with batch normalization, two dense layers; 11 classes",
+        "strided 5x5 stem, five 3x3 convolutions with batch normalization and two skips, two dense layers; 11 classes",
         "digitscan's own, after digitnet and He et al. 2016 (CVPR)",
         _digitnet_2,
         published_classes=CLASS_COUNT,

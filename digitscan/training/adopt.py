@@ -16,16 +16,18 @@ from digitscan.recognition.architectures import architecture, build
 from digitscan.recognition.engines import quiet_tensorflow
 from digitscan.recognition.portable import save_network
 from digitscan.recognition.registry import ModelCard, write_card
+from digitscan.training.banks import Material
 from digitscan.training.recipes import TrainingConfig
 from digitscan.training.tasks import task_for
 
 RUN_FILE, WEIGHTS_FILE = "run.json", "weights.npz"
 
 
-def adopt(folder: Path, name: str, data: Path | None = None) -> ModelCard:
+def adopt(folder: Path, name: str, data: Path | None = None, material: Material | None = None) -> ModelCard:
     """Write ``model.keras``, ``model.tflite`` and ``card.json`` beside a run's weights.
 
-    The temperature of a network of digits is fitted, and either network measured, on what it did not learn from.
+    The temperature of a network of digits is fitted, and either network measured, on what it did not learn from:
+    of `material`, or else of what is found.
 
     Raises
     ------
@@ -55,9 +57,9 @@ def adopt(folder: Path, name: str, data: Path | None = None) -> ModelCard:
         parameters=network.count_params(),
         digitscan=__version__,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        training={**settings, "by": "digitscan.training.torch_train", "steps": log[-1]["steps"], "drawn": log[-1]["drawn"],
-                  "validation": log[-1]["validation"]},
-        **task_for(config, data, ()).card(network),
-    )  # fmt: skip
+        training={**settings, "by": "digitscan.training.torch_train"}
+        | {key: log[-1][key] for key in ("steps", "drawn", "validation")},
+        **task_for(config, data, (), material).card(network),
+    )
     write_card(folder, card)
     return card

@@ -47,7 +47,8 @@ class Face(NamedTuple):
         return all(character in self.letters for character in text)
 
 
-def _render(path: Path, hand: bool) -> Face | None:
+def render(path: Path, *, hand: bool = False) -> Face | None:
+    """Draw a font's characters at `EM`; None where it cannot be read, or its digits are all one shape."""
     from PIL import Image, ImageDraw, ImageFont
 
     try:
@@ -118,8 +119,8 @@ def matrix_faces() -> list[Face]:
 def load_faces() -> list[Face]:
     """Every free font that is found, printed and handwriting, and dot matrix."""
     printed, hands = find_fonts()
-    faces = [face for path in printed if (face := _render(path, False)) is not None]
-    faces += [face for path in hands if (face := _render(path, True)) is not None]
+    faces = [face for path in printed if (face := render(path)) is not None]
+    faces += [face for path in hands if (face := render(path, hand=True)) is not None]
     return [*faces, *matrix_faces()]
 
 

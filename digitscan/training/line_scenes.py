@@ -61,7 +61,8 @@ def _textures() -> list[NDArray[np.float32]]:
     for _ in range(4):  # rings
         middle = rng.uniform(-200, 1200), rng.uniform(-300, 400)
         away = np.hypot(xs - middle[0], ys - middle[1]) + 3 * np.sin(np.arctan2(ys, xs) * 9)
-        out.append(np.clip(np.sin(away * 2 * np.pi / rng.uniform(3.5, 10)) * 2 - rng.uniform(0, 1), 0, 1))
+        rings = np.clip(np.sin(away * 2 * np.pi / rng.uniform(3.5, 10)) * 2 - rng.uniform(0, 1), 0, 1)
+        out.append(rings.astype(np.float32))
     for _ in range(4):  # dots, as of a printer's screen
         pitch = rng.uniform(3, 8)
         out.append(np.clip(np.sin(xs * 6.28 / pitch) * np.sin(ys * 6.28 / pitch) * 2.5, 0, 1))
@@ -77,7 +78,7 @@ def _textures() -> list[NDArray[np.float32]]:
         for y in range(0, height, step):
             at = (int(rng.integers(-60, 0)), y + step)
             cv2.putText(canvas, word * 60, at, cv2.FONT_HERSHEY_SIMPLEX, size, 255, 1 + large, cv2.LINE_AA)
-        out.append(canvas.astype(np.float32) / 255)
+        out.append(canvas.astype(np.float32) / np.float32(255))
     return [np.asarray(cv2.GaussianBlur(t, (0, 0), 0.5), np.float32) for t in out]
 
 
@@ -240,15 +241,15 @@ def set_scene(ink: Ink, height: float, bank: PenBank, rng: Rng, *, frame: bool =
                 cv2.circle(sheet, (x, y), radius, int(rng.integers(90, 255)), -1, cv2.LINE_AA)
     alone = not cell and not frame and rng.random() < 0.45
     if cell or (not alone and rng.random() < 0.5):
-        region = Box(0, 0, columns, rows)
+        taken = Box(0, 0, columns, rows)
         if cell and rng.random() < 0.5:  # the reader cuts a cell within its walls, or a little outside
             x0 = int(rng.uniform(0, 0.9) * left) if label is None else 0
             x1 = columns - int(rng.uniform(0, 0.9) * right)
             y0, y1 = int(rng.uniform(0, 0.95) * top), rows - int(rng.uniform(0, 0.95) * bottom)
-            region = Box(x0, y0, x1 - x0, y1 - y0)
+            taken = Box(x0, y0, x1 - x0, y1 - y0)
     else:
-        region = _tight_region(place, sheet.shape, height, rng)
-    return Scene(sheet, place, region, own, alone)
+        taken = _tight_region(place, sheet.shape, height, rng)
+    return Scene(sheet, place, taken, own, alone)
 
 
 def _tight_region(place: Box, shape: tuple[int, ...], height: float, rng: Rng) -> Box:

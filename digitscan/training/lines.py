@@ -6,6 +6,7 @@ read back by the reader's own functions: a few in full, as a page is; most by th
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -145,10 +146,10 @@ def draw_handwriting(bank: PenBank, text: str, height: float, rng: Rng) -> Drawn
         first, last = _reach(ink, height)
         place = x
         if before is not None and (by_outline or is_digit):
-            reach, at = before
-            low, high = max(at, top), min(at + len(reach), top + ink.shape[0])
+            reach, above = before
+            low, high = max(above, top), min(above + len(reach), top + ink.shape[0])
             if by_outline and high > low:
-                gap = (first[low - top : high - top] - reach[low - at : high - at]).min()
+                gap = (first[low - top : high - top] - reach[low - above : high - above]).min()
                 wanted = round((closeness + 0.06 + rng.normal(0, 0.05)) * height)
                 if is_digit and rng.random() < touching:
                     wanted = -round(rng.uniform(0.0, 0.1) * height)
@@ -174,13 +175,13 @@ def draw_handwriting(bank: PenBank, text: str, height: float, rng: Rng) -> Drawn
         left = int(x - 1.6 * height)
         y = foot - round((0.36 + climb * x / height) * height)
         cv2.line(canvas, (left, y), (x, y + int(rng.normal(0, 0.04) * height)), 255, pen, cv2.LINE_AA)
-    ink = tight_ink(canvas)
+    whole = tight_ink(canvas)
     if rng.random() < 0.5:
-        ink = tight_ink(_bent(ink, height, rng))
+        whole = tight_ink(_bent(whole, height, rng))
     if rng.random() < 0.15:  # a ballpoint that skips
-        fade = np.clip(rng.normal(0.8, 0.25, (4, max(4, ink.shape[1] // 8))), 0.3, 1).astype(np.float32)
-        ink = (ink * cv2.resize(fade, (ink.shape[1], ink.shape[0]))).astype(np.uint8)
-    return DrawnInk(ink, told(text), height, scribe.slant)
+        fade = np.clip(rng.normal(0.8, 0.25, (4, max(4, whole.shape[1] // 8))), 0.3, 1).astype(np.float32)
+        whole = (whole * cv2.resize(fade, (whole.shape[1], whole.shape[0]))).astype(np.uint8)
+    return DrawnInk(whole, told(text), height, scribe.slant)
 
 
 def _cents_at(text: str) -> int:
@@ -423,7 +424,7 @@ def draw_sample(bank: PenBank, rng: Rng) -> WrittenLine | None:
 
 def columns_needed(text: str) -> int:
     """Fewest answers of the network that can spell a text: a blank stands between two that are alike."""
-    return max(1, len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False)))
+    return max(1, len(text) + sum(a == b for a, b in pairwise(text)))
 
 
 def line_samples(bank: PenBank, count: int, seed: int) -> list[WrittenLine]:

@@ -210,9 +210,9 @@ class Scribe:
         """A digit that its writer made unreadable: (h, w) uint8 ink, tight."""
         rng = self._rng
         digit = int(rng.integers(10))
-        ink = self.digit(digit, height).astype(np.float32) / 255
+        ink = self.digit(digit, height).astype(np.float32) / np.float32(255)
         if digit in UNLIKE and rng.random() < 0.25:
-            other = self.digit(int(rng.choice(UNLIKE[digit])), height).astype(np.float32) / 255
+            other = self.digit(int(rng.choice(UNLIKE[digit])), height).astype(np.float32) / np.float32(255)
             out = write_over(ink, other, rng)
         else:
             out = strike_out(ink, max(1, round(self.pen)), rng)

@@ -264,6 +264,8 @@ KNOWN_SETS = {
     ),
 }
 """Sets that are known beside MNIST, by the name of their npz file."""
+CREDITS = {"swiss48": "Anagnostes' collection of digits for payment slips, Apache 2.0"}
+"""Authors whose terms ask to be named: the model's card does."""
 
 
 def load_sources(data: Path | None = None, *, without: Sequence[str] = ()) -> list[GlyphSource]:

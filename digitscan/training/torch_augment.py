@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from digitscan.recognition.lines import PAPER_AFTER
 
 
 def _affine(images: Tensor, theta: Tensor) -> Tensor:
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _tone(images: Tensor, device: torch.device) -> Tensor:
@@ -24,7 +24,7 @@ def _tone(images: Tensor, device: torch.device) -> Tensor:
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand((count, 1, 1, 1), device=device)
 
-    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1)), 3, stride=1)
+    soft = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1)), 3, stride=1)
     images = images + some(0.3) * uniform(-0.35, 0.6) * (soft - images)
     images = (images * (1 + some(0.5) * uniform(-0.25, 0.25))).clamp(0, 1)
     images = images.clamp_min(1e-4) ** (1 + some(0.5) * uniform(-0.35, 0.5))
@@ -34,7 +34,7 @@ def _tone(images: Tensor, device: torch.device) -> Tensor:
 
 def augment_lines(lines: Tensor, device: torch.device) -> Tensor:
     """(N, 32, W) uint8 to (N, 1, 32, W + `PAPER_AFTER`) float, 0 to 1; half of them as they are but for their tone."""
-    images = F.pad(lines.unsqueeze(1).float() / 255, (0, PAPER_AFTER))
+    images = functional.pad(lines.unsqueeze(1).float() / 255, (0, PAPER_AFTER))
     n, _, h, w = images.shape
     on = (torch.rand(n, device=device) < 0.6).float()
     normal = torch.randn((5, n), device=device) * on

@@ -1,4 +1,4 @@
-"""`linenet-3` and `digitnet-2` in plain PyTorch, weight for weight the networks of `digitscan.recognition.architectures`.
+"""`linenet-3` and `digitnet-2` in plain PyTorch, weight for weight those of `digitscan.recognition.architectures`.
 
 Keras drives a GPU too, but trains these small networks several times slower than a plain loop does. Weights go over in
 the order that Keras keeps them; `tests/test_torch.py` holds both to the same answers.
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from digitscan.core.types import CLASS_COUNT
 from digitscan.recognition.architectures import DIGITNET_2, LINENET_3, DigitWidths, LineWidths
@@ -33,7 +33,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H / stride, W / stride)."""
-        return F.relu(self.norm(self.conv(F.pad(x, self.pads))))
+        return functional.relu(self.norm(self.conv(functional.pad(x, self.pads))))
 
 
 class LineNet(nn.Module):
@@ -55,9 +55,9 @@ class LineNet(nn.Module):
         """See the class."""
         x = self.halve(self.stem(x))
         x = self.low[0](x)
-        x = F.max_pool2d(x + self.low[1](x), (2, 1))
+        x = functional.max_pool2d(x + self.low[1](x), (2, 1))
         x = self.high[0](x)
-        x = F.max_pool2d(x + self.high[1](x), (2, 1))
+        x = functional.max_pool2d(x + self.high[1](x), (2, 1))
         x = self.column(x)
         for block in self.along:
             x = x + block(x)
@@ -80,12 +80,12 @@ class DigitNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         x = self.low[0](self.stem(x))
-        x = F.max_pool2d(x + self.low[1](x), 2)
+        x = functional.max_pool2d(x + self.low[1](x), 2)
         x = self.middle[0](x)
-        x = F.max_pool2d(x + self.middle[1](x), 2)
+        x = functional.max_pool2d(x + self.middle[1](x), 2)
         x = self.high(x)
         x = self.drop(x.permute(0, 2, 3, 1).flatten(1))  # as Keras flattens: row, column, channel
-        return self.posteriors(F.relu(self.hidden(x)))
+        return self.posteriors(functional.relu(self.hidden(x)))
 
 
 LINE_TEACHER = LineWidths(40, 96, 128, 224, 384, (1, 2, 1))

@@ -14,8 +14,9 @@ import argparse
 import copy
 import json
 import math
-import os
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,18 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
+from digitscan.core.errors import DataError
+from digitscan.core.types import CROP_SIZE
 from digitscan.recognition.lines import COLUMN_STEP, LINE_HEIGHT, PAPER_AFTER, spell
 from digitscan.recognition.normalize import normalize_all
-from digitscan.training.banks import Banks, gather, make_banks, pack, unpack
+from digitscan.training.adopt import RUN_FILE, WEIGHTS_FILE, adopt
+from digitscan.training.banks import Banks, make_banks, pack, unpack
 from digitscan.training.fit import schedule
 from digitscan.training.lines import WrittenLine, line_samples
 from digitscan.training.recipes import TrainingConfig
-from digitscan.training.sources import load_sources
-from digitscan.training.stream import line_batch, validation_rows
+from digitscan.training.stream import line_batch, training_material
 from digitscan.training.torch_augment import augment_crops, augment_lines
 from digitscan.training.torch_feed import TEXT_LENGTH, WIDTHS, Feed, Pools, crop_chunks, line_chunks
 from digitscan.training.torch_networks import (
@@ -44,7 +47,13 @@ from digitscan.training.torch_networks import (
     keras_weights,
 )
 
-WEIGHTS_FILE, RUN_FILE = "weights.npz", "run.json"
+Loss = Callable[[Tensor], Tensor]
+"""Mean loss of a batch, of its logits."""
+_UNSEEN_SEED = 7_000_003
+_HELD_LINES = 1200
+"""Lines of writers that train nothing, to validate with."""
+_NOTE_S = 45.0
+"""Seconds between notes of a run, each with the weights so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ class Learner:
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.networks = [n.to(device, memory_format=layout) for n in (small, wide) if n is not None]
         self.average = copy.deepcopy(self.networks[0]).eval()
-        self._run, self._device = run, device
+        self._run, self.device = run, device
         self._optimizers = [
             torch.optim.AdamW(_groups(n, run.weight_decay), lr=run.learning_rate, fused=device.type == "cuda")
             for n in self.networks
@@ -88,7 +97,7 @@ class Learner:
         floats = [(kept, new) for kept, new in pairs if kept.dtype.is_floating_point]
         self._kept, self._new = [kept for kept, _ in floats], [new for _, new in floats]
 
-    def step(self, inputs: Tensor, loss_of: Any, progress: float) -> list[Tensor]:
+    def step(self, inputs: Tensor, loss_of: Loss, progress: float) -> list[Tensor]:
         """One step of each network at `progress` 0..1 of the run; gives their losses."""
         rate = schedule(progress, self._run.learning_rate)
         losses: list[Tensor] = []
@@ -98,12 +107,12 @@ class Learner:
             network.train()
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
                 logits = network(inputs)
             logits = logits.float()
             loss = own = loss_of(logits)
             if answers is not None and progress > 0.08:
-                told = F.kl_div(logits.log_softmax(-1), answers, reduction="none", log_target=True).sum(-1)
+                told = functional.kl_div(logits.log_softmax(-1), answers, reduction="none", log_target=True).sum(-1)
                 loss = own + self._run.distill * _weight_of(told, answers)
             answers = logits.detach().log_softmax(-1)
             optimizer.zero_grad(set_to_none=True)
@@ -136,79 +145,113 @@ def _save(learner: Learner, run: Run, folder: Path, log: list[dict[str, float]])
     folder.mkdir(parents=True, exist_ok=True)
     weights = keras_weights(learner.average)
     temporary = folder / "weights.tmp.npz"
-    np.savez(temporary, **{f"{k:04d}": w for k, w in enumerate(weights)})
-    os.replace(temporary, folder / WEIGHTS_FILE)
+    np.savez(temporary, **{f"{k:04d}": w for k, w in enumerate(weights)})  # type: ignore[arg-type]
+    temporary.replace(folder / WEIGHTS_FILE)
     (folder / RUN_FILE).write_text(json.dumps({"run": asdict(run), "log": log}, indent=1))
-
-
-def _progress(run: Run, started: float) -> float:
-    return (time.monotonic() - started) / (60 * run.minutes)
 
 
 def train_lines(run: Run, banks: Banks, folder: Path, device: torch.device) -> Learner:
     """Train `linenet-3` until the time is up, and leave its weights in a folder."""
     torch.manual_seed(run.seed)
-    started = time.monotonic()
-    held = sorted(line_samples(banks.held_out, 1200, 7_000_003), key=lambda s: s.line.shape[1])
+    held = sorted(line_samples(banks.held_out, _HELD_LINES, _UNSEEN_SEED), key=lambda s: s.line.shape[1])
+    sizes = np.array([max(run.columns // (w + PAPER_AFTER), 4) for w in WIDTHS])
+    rng = np.random.default_rng(run.seed)
+
+    def next_batch(pools: Pools) -> tuple[Tensor, Loss]:
+        seen = np.array([n if pools.held(k) >= 8 else 0 for k, n in enumerate(pools.seen)], float)
+        chances = seen / sizes
+        pool = int(rng.choice(len(WIDTHS), p=chances / chances.sum()))
+        lines, texts = pools.batch(pool, int(sizes[pool]))
+        targets = texts.long()
+        lengths = (targets > 0).sum(1)
+
+        def loss(logits: Tensor) -> Tensor:
+            whole = torch.full_like(lengths, logits.shape[0])
+            shares = logits.log_softmax(-1)
+            return functional.ctc_loss(shares, targets, whole, lengths, reduction="none", zero_infinity=True).mean()
+
+        return augment_lines(lines, device), loss
+
+    shapes = [(LINE_HEIGHT, w) for w in WIDTHS]
     feed = Feed(line_chunks, banks, run.processes, run.seed)
+    teacher = LineNet(LINE_TEACHER) if run.distill else None
+    pools = Pools(shapes, TEXT_LENGTH, _rooms(run), device)
+    learner = Learner(LineNet(), teacher, run, device)
+    return _loop(run, learner, feed, pools, next_batch, lambda network: lines_right(network, held, device), folder)
+
+
+def train_digits(run: Run, banks: Banks, folder: Path, device: torch.device) -> Learner:
+    """Train `digitnet-2` until the time is up, and leave its weights in a folder."""
+    torch.manual_seed(run.seed)
+    raw, raw_labels, held = _plain_digits(banks)
+    feed = Feed(crop_chunks, banks, run.processes, run.seed)
+    plain, plain_labels = torch.from_numpy(raw).to(device), torch.from_numpy(raw_labels).long().to(device)
+    count = int(run.crops * run.raw_share)
+
+    def next_batch(pools: Pools) -> tuple[Tensor, Loss]:
+        crops, targets = pools.batch(0, run.crops - count)
+        rows = torch.randint(len(plain), (count,), device=device)
+        labels = torch.cat([targets[:, 0].long(), plain_labels[rows]])
+
+        def loss(logits: Tensor) -> Tensor:
+            return functional.cross_entropy(logits, labels, label_smoothing=0.02)
+
+        return augment_crops(torch.cat([crops, plain[rows]]), device), loss
+
+    teacher = DigitNet(DIGIT_TEACHER) if run.distill else None
+    pools = Pools([(CROP_SIZE, CROP_SIZE)], 1, [max(int(4e6 * run.room), 4000)], device)
+    learner = Learner(DigitNet(), teacher, run, device)
+    return _loop(run, learner, feed, pools, next_batch, lambda network: digits_right(network, *held, device), folder)
+
+
+def _loop(
+    run: Run,
+    learner: Learner,
+    feed: Feed,
+    pools: Pools,
+    next_batch: Callable[[Pools], tuple[Tensor, Loss]],
+    validate: Callable[[nn.Module], float],
+    folder: Path,
+) -> Learner:
+    """Learn from what is drawn until the time is up; weights and log are written every so often."""
+    started = noted = time.monotonic()
+    log: list[dict[str, float]] = []
+    total, taken = torch.zeros(2, device=learner.device), 0
+
+    def note() -> None:
+        losses = (total / max(taken, 1)).tolist()
+        if not math.isfinite(losses[0]):
+            raise DataError(f"the loss is {losses[0]} after {learner.steps} steps", remedy="lower --learning-rate")
+        entry = {
+            "elapsed_s": round(time.monotonic() - started, 1),
+            "steps": learner.steps,
+            "loss": round(losses[0], 4),
+            "teacher_loss": round(losses[1], 4),
+            "drawn": sum(pools.seen),
+            "validation": round(validate(learner.average), 5),
+        }
+        log.append(entry)
+        sys.stderr.write(json.dumps(entry) + "\n")
+        _save(learner, run, folder, log)
+
     try:
-        pools = Pools([(LINE_HEIGHT, w) for w in WIDTHS], TEXT_LENGTH, _rooms(run), device)
-        learner = Learner(LineNet(), LineNet(LINE_TEACHER) if run.distill else None, run, device)
-        sizes = np.array([max(run.columns // (w + PAPER_AFTER), 4) for w in WIDTHS])
-        log: list[dict[str, float]] = []
-        rng = np.random.default_rng(run.seed)
-        noted = time.monotonic()
-        while time.monotonic() - started < run.warm_s or not any(pools.held(k) >= 8 for k in range(len(WIDTHS))):
+        while time.monotonic() - started < run.warm_s or not any(pools.held(k) >= 8 for k in range(len(pools.seen))):
             feed.take(pools.add, 0.5)
-        total = torch.zeros(2, device=device)
-        taken = 0
-        while (progress := _progress(run, started)) < 1:
+        while (progress := (time.monotonic() - started) / (60 * run.minutes)) < 1 or not learner.steps:
             feed.take(pools.add)
-            seen = np.array([n if pools.held(k) >= 8 else 0 for k, n in enumerate(pools.seen)], float)
-            chances = seen / sizes
-            pool = int(rng.choice(len(WIDTHS), p=chances / chances.sum()))
-            lines, targets = pools.batch(pool, int(sizes[pool]))
-            targets = targets.long()
-            inputs = augment_lines(lines, device)
-            lengths = (targets > 0).sum(1)
-
-            def loss_of(logits: Tensor) -> Tensor:
-                whole = torch.full_like(lengths, logits.shape[0])
-                own = F.ctc_loss(logits.log_softmax(-1), targets, whole, lengths, reduction="none", zero_infinity=True)
-                return own.mean()
-
-            losses = learner.step(inputs, loss_of, progress)
+            inputs, loss = next_batch(pools)
+            losses = learner.step(inputs, loss, min(progress, 1.0))
             total += torch.stack([losses[-1], losses[0]])
             taken += 1
-            if time.monotonic() - noted > min(45.0, 15.0 * run.minutes):
+            if time.monotonic() - noted > _NOTE_S:
+                note()
                 noted = time.monotonic()
-                mean = (total / taken).tolist()
-                log.append(_note(learner, started, mean, sum(pools.seen), lines_right(learner.average, held, device)))
-                _save(learner, run, folder, log)
                 total.zero_()
                 taken = 0
-        log.append(
-            _note(
-                learner,
-                started,
-                (total / max(taken, 1)).tolist(),
-                sum(pools.seen),
-                lines_right(learner.average, held, device),
-            )
-        )
-        _save(learner, run, folder, log)
+        note()
     finally:
         feed.close()
     return learner
-
-
-def _note(learner: Learner, started: float, losses: list[float], drawn: int, right: float) -> dict[str, float]:
-    entry = {"s": round(time.monotonic() - started, 1), "steps": learner.steps, "loss": round(losses[0], 4),
-             "teacher_loss": round(losses[1], 4), "drawn": drawn, "validation": round(right, 5)}  # fmt: skip
-    print(json.dumps(entry), flush=True)
-    if not math.isfinite(losses[0]):
-        raise SystemExit("the loss is no number: lower --learning-rate")
-    return entry
 
 
 def _rooms(run: Run) -> list[int]:
@@ -231,57 +274,7 @@ def lines_right(network: nn.Module, lines: list[WrittenLine], device: torch.devi
     return right / len(lines)
 
 
-def train_digits(run: Run, banks: Banks, folder: Path, device: torch.device) -> Learner:
-    """Train `digitnet-2` until the time is up, and leave its weights in a folder."""
-    torch.manual_seed(run.seed)
-    started = time.monotonic()
-    raw, raw_labels, held = _mnist_digits(banks)
-    feed = Feed(crop_chunks, banks, run.processes, run.seed)
-    try:
-        pools = Pools([(28, 28)], 1, [max(int(4e6 * run.room), 4000)], device)
-        learner = Learner(DigitNet(), DigitNet(DIGIT_TEACHER) if run.distill else None, run, device)
-        plain, plain_labels = torch.from_numpy(raw).to(device), torch.from_numpy(raw_labels).long().to(device)
-        log: list[dict[str, float]] = []
-        noted = time.monotonic()
-        while time.monotonic() - started < run.warm_s or not pools.held(0):
-            feed.take(pools.add, 0.5)
-        count = int(run.crops * run.raw_share)
-        total = torch.zeros(2, device=device)
-        taken = 0
-        while (progress := _progress(run, started)) < 1:
-            feed.take(pools.add)
-            crops, targets = pools.batch(0, run.crops - count)
-            rows = torch.randint(len(plain), (count,), device=device)
-            inputs = augment_crops(torch.cat([crops, plain[rows]]), device)
-            labels = torch.cat([targets[:, 0].long(), plain_labels[rows]])
-            losses = learner.step(
-                inputs, lambda logits: F.cross_entropy(logits, labels, label_smoothing=0.02), progress
-            )
-            total += torch.stack([losses[-1], losses[0]])
-            taken += 1
-            if time.monotonic() - noted > min(45.0, 15.0 * run.minutes):
-                noted = time.monotonic()
-                mean = (total / taken).tolist()
-                log.append(_note(learner, started, mean, sum(pools.seen), digits_right(learner.average, *held, device)))
-                _save(learner, run, folder, log)
-                total.zero_()
-                taken = 0
-        log.append(
-            _note(
-                learner,
-                started,
-                (total / max(taken, 1)).tolist(),
-                sum(pools.seen),
-                digits_right(learner.average, *held, device),
-            )
-        )
-        _save(learner, run, folder, log)
-    finally:
-        feed.close()
-    return learner
-
-
-def _mnist_digits(banks: Banks) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+def _plain_digits(banks: Banks) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """MNIST's training digits as published, and the held-out writers' digits to validate with; all normalized."""
     clean = banks.glyphs.clean
     raw = normalize_all(clean.glyphs)
@@ -316,17 +309,11 @@ def main() -> None:
         parser.add_argument(f"--{field}", type=int)
     given = parser.parse_args()
     if given.what == "adopt":
-        from digitscan.training.adopt import adopt
-
-        print(adopt(given.file, given.name or given.file.name))
+        material = unpack(given.bank) if given.bank else None
+        adopt(given.file, given.name or given.file.name, given.data, material)
         return
     if given.what == "pack" or given.bank is None:
-        config = TrainingConfig()
-        sources = [
-            s.only(~validation_rows(len(s.glyphs), config)) if s.name == "mnist-train" else s
-            for s in load_sources(given.data)
-        ]
-        material = gather(sources, given.data)
+        material = training_material(TrainingConfig(), given.data)
         if given.what == "pack":
             pack(material, given.file)
             return
