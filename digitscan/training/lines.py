@@ -207,9 +207,9 @@ def _hand_sign(sign: str, height: float, pen: int, face: Face | None, rng: Rng) 
     if sign in "()":
         ink = np.zeros((int(1.4 * height) + 2, int(0.6 * height) + 2 * pen), np.uint8)
         axes = (int(rng.uniform(0.15, 0.4) * height), int(0.65 * height))
-        middle = (int(0.5 * height) if sign == "(" else 0, ink.shape[0] // 2)
+        center = (int(0.5 * height) if sign == "(" else 0, ink.shape[0] // 2)
         turn = (110, 250) if sign == "(" else (-70, 70)
-        cv2.ellipse(ink, middle, axes, 0, turn[0], turn[1], 255, pen, cv2.LINE_AA)
+        cv2.ellipse(ink, center, axes, 0, turn[0], turn[1], 255, pen, cv2.LINE_AA)
         return tight_ink(ink), -0.12
     if sign in "#+":
         side = int(height * (1.1 if sign == "#" else 0.6)) + 2 * pen + 2
