@@ -12,11 +12,13 @@ import pytest
 from digitscan.core.errors import DataError, ModelError
 from digitscan.recognition.architectures import build
 from digitscan.training import banks as banks_of
+from digitscan.training import tasks
 from digitscan.training.adopt import adopt
 from digitscan.training.banks import Banks, Material, make_banks, pack, unpack
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.faces import matrix_faces
 from digitscan.training.handwriting import drawn_sources
+from digitscan.training.lines import line_samples
 from digitscan.training.penmanship import PenBank
 
 torch = pytest.importorskip("torch")
@@ -77,6 +79,7 @@ def test_a_run_leaves_weights_that_become_a_model(
 ) -> None:
     monkeypatch.setattr(banks_of, "drawn_sources", lambda: drawn_sources(24))
     monkeypatch.setattr(torch_train, "_HELD_LINES", 12)
+    monkeypatch.setattr(tasks, "line_samples", lambda bank, count, seed: line_samples(bank, 12, seed))
     monkeypatch.setattr(torch_train, "line_chunks", lambda banks, seed: line_chunks(banks, seed, 60))
     monkeypatch.setattr(torch_train, "crop_chunks", lambda banks, seed: crop_chunks(banks, seed, 60))
     run = torch_train.Run(name, minutes=0.001, processes=1, warm_s=0.0, columns=900, crops=32, room=1e-4)
