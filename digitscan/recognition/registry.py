@@ -15,7 +15,7 @@ from digitscan.core.types import CLASS_COUNT, CROP_SIZE, NOT_A_DIGIT, ModelInfo
 from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT, LINE_NORMALIZATION_VERSION
 from digitscan.recognition.normalize import NORMALIZATION_VERSION
 
-DEFAULT_MODEL = "digitnet-2"
+DEFAULT_MODEL = "digitnet-1"
 DEFAULT_LINE_MODEL = "linenet-2"
 MODEL_FILE = "model.keras"
 LIGHT_FILE = "model.tflite"
