@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
-from digitscan.batch.crew import Crew, Setup
 from digitscan.batch.local import Balance, read_pages
+from digitscan.batch.worker_pool import Setup, WorkerPool
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.types import GrayImage, Layout, PageFailure, PageOutcome, PageRef, Posteriors, RasterPage, RunInfo
 from digitscan.ingest.discover import find_sources
 from digitscan.pipeline.items import PageRead
-from digitscan.recognition.runtime import Classifier, LineReader
+from digitscan.recognition.runtime import Classifier, LineRecognizer
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.formset import FormSet
@@ -50,7 +50,7 @@ class Reader:
         Workers that prepare pages; 0 takes the machine's cores.
     forms : sequence of Template or path
         Templates of the forms that the pages are filled from; each page finds its own, and its fields are read.
-    crew : Crew, optional
+    worker_pool : WorkerPool, optional
         Processes that `stream` has pages read by; threads prepare them where none is given.
 
     Raises
@@ -77,7 +77,7 @@ class Reader:
         device: Literal["auto", "cpu", "gpu"] | None = None,
         jobs: int = 0,
         forms: Sequence[Template | str | PathLike[str]] = (),
-        crew: Crew | None = None,
+        worker_pool: WorkerPool | None = None,
     ) -> None:
         config = config or load_config()
         if layout is not None:
@@ -93,20 +93,20 @@ class Reader:
         recognition = config.recognition
         self.classifier = Classifier(
             model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size,
-            load=crew is None, precision=recognition.precision,
+            load=worker_pool is None, precision=recognition.precision,
         )  # fmt: skip
         reads_lines = recognition.whole_lines and config.layout is not Layout.DIGIT
-        self.line_reader = None
+        self.line_recognizer = None
         if reads_lines:
-            self.line_reader = LineReader(
+            self.line_recognizer = LineRecognizer(
                 recognition.line_model, device=device or recognition.device, precision=recognition.precision
             )
-        self._crew = crew
+        self._worker_pool = worker_pool
         self.balance = Balance()
         # A worker that loaded TensorFlow would cost more than it gives: then, and for a GPU, one classifier reads.
         self._workers_read = self.classifier.runtime == "LiteRT"
-        if crew is not None:
-            crew.begin(self.worker_setup(crew.threads))
+        if worker_pool is not None:
+            worker_pool.begin(self.worker_setup(worker_pool.threads))
 
     def worker_setup(self, threads: int = 1) -> Setup:
         """What a worker process needs to read as this reader does, or to prepare pages for it."""
@@ -114,7 +114,7 @@ class Reader:
             self.config,
             tuple(self._templates),
             str(self.classifier.folder) if self._workers_read else "",
-            str(self.line_reader.folder) if self._workers_read and self.line_reader is not None else "",
+            str(self.line_recognizer.folder) if self._workers_read and self.line_recognizer is not None else "",
             threads,
         )
 
@@ -124,7 +124,7 @@ class Reader:
         from digitscan.core.version import __version__
 
         settings = self.config.origin()
-        lines = self.line_reader.card.info() if self.line_reader else None
+        lines = self.line_recognizer.card.info() if self.line_recognizer else None
         own = {"digest": self.config.digest()} | ({"forms": self.forms.digest} if self.forms else {})
         return RunInfo(__version__, self.classifier.info, {**settings, **own}, lines)
 
@@ -181,12 +181,12 @@ class Reader:
             )
         return read_pages(
             found,
-            None if self._crew is not None and self._workers_read else self.classifier,
+            None if self._worker_pool is not None and self._workers_read else self.classifier,
             self.config,
-            line_reader=self.line_reader,
+            line_recognizer=self.line_recognizer,
             forms=self.forms,
             jobs=self.jobs,
-            crew=self._crew,
+            worker_pool=self._worker_pool,
             keep_images=keep_images,
             on_found=on_found,
             known=known,
@@ -198,7 +198,7 @@ class Reader:
         from digitscan.pipeline.read import read_raster
 
         page = RasterPage(PageRef(name), np.ascontiguousarray(image, np.uint8))
-        return read_raster(page, self.classifier, self.config, line_reader=self.line_reader, forms=self.forms)
+        return read_raster(page, self.classifier, self.config, line_recognizer=self.line_recognizer, forms=self.forms)
 
     def posteriors_of(self, *sources: str | PathLike[str]) -> Iterator[SingleDigit]:
         """Posteriors of images that are ONE digit each, page by page."""

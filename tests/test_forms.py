@@ -8,10 +8,11 @@ from digitscan.core.config import DecodeConfig
 from digitscan.core.types import SIGNS, Box
 from digitscan.decoding.lattice import Edge, ScoredLattice, shares
 from digitscan.decoding.readings import ReadDigit, ReadString
-from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.strings import read_string
 from digitscan.forms.fields import read_field
 from digitscan.pipeline.context import Neighbour, neighbour, plausible
+from digitscan.recognition.lines import LINE_CLASS_COUNT
 
 
 def sure(*digits: int | None, p: float = 0.98) -> np.ndarray:
@@ -84,7 +85,7 @@ def test_one_number_keeps_an_unsure_digit_with_its_low_confidence() -> None:
     rows = sure(4, 7, 2)
     rows[1] = 0.05
     rows[1, 7], rows[1, 10] = 0.3, 0.25
-    [read] = read_string(chain(3), rows, 3, 40, DecodeConfig(), whole=True)
+    [read] = read_string(chain(3), rows, 3, 40, DecodeConfig(), one_number=True)
     assert read.text == "472" and read.confidence < 0.4
 
 
@@ -105,9 +106,9 @@ def test_a_long_string_is_decoded_in_linear_time() -> None:
 # ---------------------------------------------------------------- two readers
 
 
-def whole_line(text: str, rivals: dict[int, tuple[int, float]] | None = None, signs: str = "") -> WholeLine:
+def whole_line(text: str, rivals: dict[int, tuple[int, float]] | None = None, signs: str = "") -> LinePosteriors:
     """A line of 4 columns a digit; `rivals` gives a digit's place another reading with a share."""
-    rows = np.full((4 * (len(text) + len(signs)) + 1, 19), 1e-5, np.float32)
+    rows = np.full((4 * (len(text) + len(signs)) + 1, LINE_CLASS_COUNT), 1e-5, np.float32)
     rows[:, 0] = 1.0
     for place, digit in enumerate(text):
         other, share = (rivals or {}).get(place, (0, 0.0))
@@ -117,7 +118,7 @@ def whole_line(text: str, rivals: dict[int, tuple[int, float]] | None = None, si
     for place in range(len(text), len(text) + len(signs)):  # a sign of some kind
         rows[4 * place + 1, 0], rows[4 * place + 1, 11] = 0.0, 1.0
     rows /= rows.sum(axis=1, keepdims=True)
-    return WholeLine((rows,), Box(0, 0, 4 * len(rows), 40))
+    return LinePosteriors((rows,), Box(0, 0, 4 * len(rows), 40))
 
 
 def test_a_path_for_any_text() -> None:
@@ -140,15 +141,17 @@ def test_a_path_for_any_text() -> None:
 def test_two_readers_that_agree_are_surer_than_one() -> None:
     rows = sure(3, 5)
     rows[1, 5], rows[1, 6] = 0.60, 0.30
-    [alone] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True)
-    [both] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True, line=whole_line("35"))
+    [alone] = read_string(chain(2), rows, 2, 40, DecodeConfig(), one_number=True)
+    [both] = read_string(chain(2), rows, 2, 40, DecodeConfig(), one_number=True, line=whole_line("35"))
     assert alone.text == both.text == "35" and both.confidence > alone.confidence
-    [against] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True, line=whole_line("36"))
+    [against] = read_string(chain(2), rows, 2, 40, DecodeConfig(), one_number=True, line=whole_line("36"))
     assert against.text == "36" and against.alternatives[0].text == "35"
 
 
 def test_the_line_reads_what_no_cut_can_part() -> None:
-    [read] = read_string(chain(2), sure(4, None), 2, 40, DecodeConfig(), whole=True, line=whole_line("400", signs="="))
+    [read] = read_string(
+        chain(2), sure(4, None), 2, 40, DecodeConfig(), one_number=True, line=whole_line("400", signs="=")
+    )
     assert read.text == "400"
     boxes = [digit.box for digit in read.digits]
     assert [b.x for b in boxes] == sorted(b.x for b in boxes) and boxes[0].x <= 4 < boxes[0].right
@@ -163,33 +166,42 @@ def test_words_are_not_shown_to_the_reader_of_lines() -> None:
 def test_signs_stand_where_they_were_written() -> None:
     line = whole_line("25441")
     rows = np.array(line.views[0])
-    rows = np.concatenate([rows[:8], np.full((2, 19), 1e-6, np.float32), rows[8:], np.full((6, 19), 1e-6, np.float32)])
+    rows = np.concatenate(
+        [
+            rows[:8],
+            np.full((2, LINE_CLASS_COUNT), 1e-6, np.float32),
+            rows[8:],
+            np.full((6, LINE_CLASS_COUNT), 1e-6, np.float32),
+        ]
+    )
     for column, sign in ((8, SIGNS.index(".")), (-5, 0), (-3, SIGNS.index("-"))):
         rows[column, 11 + sign] = 1.0
     rows[rows.sum(axis=1) < 0.5, 0] = 1.0
     rows /= rows.sum(axis=1, keepdims=True)
-    signed = WholeLine((rows,), line.region)
-    [read] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, line=signed, marked=True)
+    signed = LinePosteriors((rows,), line.region)
+    [read] = read_string(
+        chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), one_number=True, line=signed, marked=True
+    )
     assert read.text == "25441" and read.written == "25.441.-"
-    [bare] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True)
+    [bare] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), one_number=True)
     assert bare.written == "25441"
-    [unread] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, marked=True)
+    [unread] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), one_number=True, marked=True)
     assert unread.written == ""
 
 
-def struck_line(share: float) -> WholeLine:
+def struck_line(share: float) -> LinePosteriors:
     """25#41, where the network gives the place of # so large a share."""
     line = whole_line("25041")
-    rows = np.concatenate([line.views[0], np.full((len(line.views[0]), 1), 1e-5, np.float32)], axis=1)
+    rows = np.array(line.views[0])
     rows[9, 1] = 1e-5
     rows[9, 0], rows[9, -1] = 1 - share, share
-    return WholeLine((rows / rows.sum(axis=1, keepdims=True),), line.region)
+    return LinePosteriors((rows / rows.sum(axis=1, keepdims=True),), line.region)
 
 
 def test_a_number_with_struck_out_digits_is_not_guessed() -> None:
     edges, rows = chain(5), sure(2, 5, None, 4, 1)
     for whole in (True, False):
-        [read] = read_string(edges, rows, 5, 40, DecodeConfig(), whole=whole, line=struck_line(0.9))
+        [read] = read_string(edges, rows, 5, 40, DecodeConfig(), one_number=whole, line=struck_line(0.9))
         assert read.struck and read.reason == "digits are struck out: 25#41"
     field = read_field(edges, rows, 5, 40, struck_line(0.9), None)
     assert field is not None and field.struck > 0.8 and field.written == "25#41" and field.best.probability < 0.2
@@ -197,7 +209,9 @@ def test_a_number_with_struck_out_digits_is_not_guessed() -> None:
 
 def test_what_may_be_struck_out_is_less_sure() -> None:
     edges, rows = chain(4), sure(2, 5, 4, 1)
-    reads = [read_string(edges, rows, 4, 40, DecodeConfig(), whole=True, line=struck_line(p))[0] for p in (0.0, 0.03)]
+    reads = [
+        read_string(edges, rows, 4, 40, DecodeConfig(), one_number=True, line=struck_line(p))[0] for p in (0.0, 0.03)
+    ]
     assert [r.text for r in reads] == ["2541", "2541"] and not any(r.struck or "#" in r.written for r in reads)
     assert 0.5 * reads[0].confidence < reads[1].confidence < 0.75 * reads[0].confidence
 

@@ -5,7 +5,7 @@
     sources ─ list_pages ─> PageRef ─ workers: load_page + prepare_page ─> PreparedPage
             ─ one classifier over the crops of many pages ─> finish_page ─> PageOutcome
 
-With a crew of processes and no classifier, each worker goes all that way by itself: on a CPU a batch of many pages
+With a pool of processes and no classifier, each worker goes all that way by itself: on a CPU a batch of many pages
 is no faster than a page's own, and nothing but the result has to travel (docs/adr/0011). This process then loads
 neither network nor imaging.
 """
@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from digitscan.batch.crew import Crew, default_jobs
+from digitscan.batch.worker_pool import WorkerPool, default_jobs
 from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
-from digitscan.pipeline.items import Classify, PageRead, ReadLines, Ready
+from digitscan.pipeline.items import Classify, PageRead, PageTask, RecognizeLines
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.formset import FormSet
@@ -71,10 +71,10 @@ def read_pages(
     classifier: Classify | None,
     config: Config,
     *,
-    line_reader: ReadLines | None = None,
+    line_recognizer: RecognizeLines | None = None,
     forms: FormSet | None = None,
     jobs: int = 0,
-    crew: Crew | None = None,
+    worker_pool: WorkerPool | None = None,
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
     known: Callable[[PageRef], PageOutcome | None] | None = None,
@@ -89,15 +89,15 @@ def read_pages(
     sources : iterable of str or PageFailure
         Paths, as `digitscan.ingest.discover.find_sources` gives them; failures pass through.
     classifier : Classify or None
-        Reads the crops of many pages together; None leaves it to the workers of `crew`.
+        Reads the crops of many pages together; None leaves it to the workers of `worker_pool`.
     config : Config
-    line_reader : ReadLines, optional
+    line_recognizer : RecognizeLines, optional
         Reads numbers that are not beyond doubt as a whole as well.
     forms : FormSet, optional
         Forms that the pages are filled from; their fields are read, and nothing else.
     jobs : int
-        Workers; 0 takes the machine's cores, or the crew's limit.
-    crew : Crew, optional
+        Workers; 0 takes the machine's cores, or the pool's limit.
+    worker_pool : WorkerPool, optional
         Processes that prepare pages, or read them; threads prepare them where none is given.
     keep_images : bool
         Hand each page's picture on, for annotation.
@@ -108,17 +108,17 @@ def read_pages(
     balance : Balance, optional
         Is told what was waited for.
     """
-    workers = jobs or (crew.limit if crew is not None else default_jobs())
-    work = _work(classifier, config, forms, crew, keep_images)
+    workers = jobs or (worker_pool.limit if worker_pool is not None else default_jobs())
+    work = _work(classifier, config, forms, worker_pool, keep_images)
     balance = balance if balance is not None else Balance()
     found = 0
-    pending: deque[Future[Ready] | PageOutcome] = deque()
-    refs = _refs(sources, config, crew)
+    pending: deque[Future[PageTask] | PageOutcome] = deque()
+    refs = _refs(sources, config, worker_pool)
     exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     # The crops of one group are classified while the one before is finished here: neither waits for the other.
-    classified: deque[tuple[list[Ready], Future[None]]] = deque()
+    classified: deque[tuple[list[PageTask], Future[None]]] = deque()
 
     def finish_oldest() -> list[PageRead]:
         group, calls = classified.popleft()
@@ -128,7 +128,7 @@ def read_pages(
             raise RuntimeError("only a classifier has groups that wait for it")
         from digitscan.pipeline.read import finish_ready
 
-        return finish_ready(group, classifier, config, line_reader, keep_images)
+        return finish_ready(group, classifier, config, line_recognizer, keep_images)
 
     try:
         while True:
@@ -169,9 +169,9 @@ def read_pages(
         network.shutdown(wait=True, cancel_futures=True)
 
 
-def _next_group(pending: deque[Future[Ready] | PageOutcome], balance: Balance) -> list[Ready]:
+def _next_group(pending: deque[Future[PageTask] | PageOutcome], balance: Balance) -> list[PageTask]:
     """Pages from the front that are worth a call together; waits for the first alone."""
-    group: list[Ready] = []
+    group: list[PageTask] = []
     crops = 0
     while pending and len(group) < _MOST_WAITING and crops < _FILL:
         head = pending[0]
@@ -183,18 +183,20 @@ def _next_group(pending: deque[Future[Ready] | PageOutcome], balance: Balance) -
             with balance.waiting_for_pages():
                 item = head.result()
         else:
-            item = Ready(head.ref, settled=head)
+            item = PageTask(head.ref, settled=head)
         group.append(item)
         crops += len(item.prepared.crops) if item.prepared is not None else 0
     return group
 
 
-def _refs(sources: Iterable[str | PageFailure], config: Config, crew: Crew | None) -> Iterator[PageRef | PageFailure]:
+def _refs(
+    sources: Iterable[str | PageFailure], config: Config, worker_pool: WorkerPool | None
+) -> Iterator[PageRef | PageFailure]:
     for source in sources:
         if isinstance(source, PageFailure):
             yield source
-        elif crew is not None:
-            yield from crew.list(source)
+        elif worker_pool is not None:
+            yield from worker_pool.list(source)
         else:
             from digitscan.pipeline.read import pages_of
 
@@ -202,20 +204,24 @@ def _refs(sources: Iterable[str | PageFailure], config: Config, crew: Crew | Non
 
 
 def _work(
-    classifier: Classify | None, config: Config, forms: FormSet | None, crew: Crew | None, keep_images: bool
-) -> Callable[[PageRef], Ready]:
+    classifier: Classify | None,
+    config: Config,
+    forms: FormSet | None,
+    worker_pool: WorkerPool | None,
+    keep_images: bool,
+) -> Callable[[PageRef], PageTask]:
     """What a thread does with a page: prepare it, or have a process prepare or read it."""
-    if crew is None:
+    if worker_pool is None:
         if classifier is None:
-            raise ValueError("either a classifier or a crew must read")
+            raise ValueError("either a classifier or a pool must read")
         from digitscan.pipeline.read import prepare
 
         return lambda ref: prepare(ref, config, forms)
     if classifier is not None:
-        return crew.prepare
+        return worker_pool.prepare
 
-    def read(ref: PageRef) -> Ready:
-        page = crew.read(ref, keep_images)
-        return Ready(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
+    def read(ref: PageRef) -> PageTask:
+        page = worker_pool.read(ref, keep_images)
+        return PageTask(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
 
     return read

@@ -1,4 +1,4 @@
-"""A worker process of `digitscan.batch.crew`: takes tasks from standard input, answers on standard output."""
+"""A worker process of `digitscan.batch.worker_pool`: takes tasks from standard input, answers on standard output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from digitscan.batch.crew import Setup
+from digitscan.batch.worker_pool import Setup
 
 
 class _Desk:
@@ -19,7 +19,7 @@ class _Desk:
     def __init__(self, setup: Setup, say: Callable[[str], None]) -> None:
         import cv2
 
-        from digitscan.recognition.runtime import Classifier, LineReader
+        from digitscan.recognition.runtime import Classifier, LineRecognizer
 
         cv2.setNumThreads(1)
         self.config = setup.config
@@ -30,7 +30,7 @@ class _Desk:
             self.forms = FormSet(setup.templates, setup.config)
         given = {"device": "cpu", "threads": setup.threads}
         self.classifier = Classifier(setup.model, **given) if setup.model else None  # type: ignore[arg-type]
-        self.line_reader = LineReader(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
+        self.line_recognizer = LineRecognizer(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
         self._say = say
 
     def do(self, task: str, given: tuple[Any, ...]) -> object:
@@ -46,7 +46,7 @@ class _Desk:
             raise RuntimeError("this worker was not told to read")
         ref, keep_image = given
         ready = read.prepare(ref, self.config, self.forms, self._say)
-        return read.read_ready([ready], self.classifier, self.config, self.line_reader, keep_image)[0]
+        return read.read_ready([ready], self.classifier, self.config, self.line_recognizer, keep_image)[0]
 
 
 def _started(setup: Setup, say: Callable[[str], None]) -> tuple[_Desk | None, tuple[str, str, str] | None]:

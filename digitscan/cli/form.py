@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, teaching_errors
+from digitscan.cli.common import errors_console, report_errors
 
 if TYPE_CHECKING:
     from digitscan.authoring.stress import Score
@@ -52,7 +52,7 @@ def new(
 
       digitscan form new filled1.png filled2.png filled3.png -o survey.toml --dpi 300
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.authoring.drafting import draft_form
         from digitscan.core.errors import UsageError
 
@@ -81,7 +81,7 @@ def check(
 
       digitscan form check survey.toml scan.png -o zones.png
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.authoring.drafting import zone_pictures
         from digitscan.core.atomic import write_whole
         from digitscan.forms.template import load_template
@@ -109,7 +109,7 @@ def print_form(
 
       digitscan form print survey.toml -o survey.pdf
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.authoring.drafting import printed_form
         from digitscan.core.atomic import write_whole
         from digitscan.forms.template import load_template
@@ -131,7 +131,7 @@ def stress(
 
       digitscan form stress survey.toml --pages 90
     """
-    with teaching_errors():
+    with report_errors():
         from rich.progress import track
 
         from digitscan.authoring.stress import Forecast, drawn_hands, stress_pages
@@ -147,7 +147,7 @@ def stress(
             if save is not None:
                 _save(save, page)
             outcome = read_raster(
-                page, reader.classifier, reader.config, line_reader=reader.line_reader, forms=reader.forms
+                page, reader.classifier, reader.config, line_recognizer=reader.line_recognizer, forms=reader.forms
             )
             forecast.count(how, outcome, values, {cell.name: cell.zone.name for cell in form.cells})
         _show("by damage", forecast.by_damage)

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from digitscan.cli.common import leave, settings, teaching_errors
+from digitscan.cli.common import exit_with, report_errors, settings
 from digitscan.cli.outputs import Folders, Outputs, add_rows, form_columns, job_path, result_table
-from digitscan.cli.progress import Tally, Teller, teller
+from digitscan.cli.progress import ProgressReporter, Tally, progress_reporter
 
 LayoutName = Literal["auto", "page", "line", "digit", "table"]
 _WRITE = "What comes out"
@@ -163,11 +163,11 @@ def process(
 
       find . -name '*.tif' | digitscan process - --out results.csv
     """
-    with teaching_errors(), ExitStack() as stack:
-        from digitscan.batch.crew import Crew
+    with report_errors(), ExitStack() as stack:
+        from digitscan.batch.worker_pool import WorkerPool
 
         # Its first worker loads its libraries while this process still loads its own.
-        crew = stack.enter_context(Crew(jobs))
+        worker_pool = stack.enter_context(WorkerPool(jobs))
         from digitscan.core.config import load_config
         from digitscan.core.errors import UsageError
 
@@ -185,22 +185,29 @@ def process(
         asked = Outputs(out or [], annotate, tables, alto, wide, excel, job_path(job, out or [], no_job), fresh)
         own_processes = chosen.batch.isolated and engine == "local"
         if not own_processes:
-            crew.close()
-        telling = teller(Tally(), quiet=quiet, json_lines=log_json)
-        way = _Way(jobs, crew if own_processes else None, address if engine == "ray" else None)
-        _run(sources, asked, chosen, way, telling, form or [])
+            worker_pool.close()
+        reporter = progress_reporter(Tally(), quiet=quiet, json_lines=log_json)
+        execution = _Execution(jobs, worker_pool if own_processes else None, address if engine == "ray" else None)
+        _run(sources, asked, chosen, execution, reporter, form or [])
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """By what pages are read: threads and a crew of processes here, or a cluster's nodes where there is an address."""
+class _Execution:
+    """By what pages are read: threads and a pool of processes here, or a cluster's nodes where there is an address."""
 
     jobs: int
-    crew: Any
+    worker_pool: Any
     cluster: str | None
 
 
-def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Teller, forms: list[Path]) -> None:
+def _run(
+    sources: list[str],
+    asked: Outputs,
+    config: Any,
+    execution: _Execution,
+    reporter: ProgressReporter,
+    forms: list[Path],
+) -> None:
     from digitscan.core.errors import ExitCode
     from digitscan.export.writers import WriterOptions, check_target
     from digitscan.ingest.pages import PageSelection
@@ -215,10 +222,10 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
     from digitscan.jobs.journal import Journal
     from digitscan.reader import Reader
 
-    tally = telling.tally
+    tally = reporter.tally
     interrupted = False
     with ExitStack() as stack:
-        reader = Reader(config, jobs=way.jobs, forms=forms, crew=way.crew)
+        reader = Reader(config, jobs=execution.jobs, forms=forms, worker_pool=execution.worker_pool)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
@@ -233,9 +240,9 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
             exclude=asked.own,
             on_found=tally.find,
             known=journal.known if journal is not None else None,
-            cluster=way.cluster,
+            cluster=execution.cluster,
         )
-        with telling:
+        with reporter:
             try:
                 for page in stream:
                     if journal is not None:
@@ -248,7 +255,7 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
                     if table is not None:
                         add_rows(table, page.outcome)
                     tally.add(page.outcome)
-                    telling.page(page.outcome)
+                    reporter.page(page.outcome)
             except KeyboardInterrupt:
                 interrupted = True  # what is done is written below
             finally:
@@ -260,7 +267,7 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
 
         Console().print(table)
     words = reader.balance.words() if reader.classifier.device == "gpu" else ""
-    telling.end([target for target in asked.out if target != "-"] + folders.words(), interrupted, words)
+    reporter.end([target for target in asked.out if target != "-"] + folders.words(), interrupted, words)
     code = ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
-        leave(code)
+        exit_with(code)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, settings, teaching_errors
+from digitscan.cli.common import errors_console, report_errors, settings
 
 
 def serve(
@@ -43,7 +43,7 @@ def serve(
 
       digitscan serve --port 9000 --form survey.toml
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.core.config import load_config
         from digitscan.core.errors import UsageError
 

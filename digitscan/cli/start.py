@@ -22,7 +22,7 @@ def main() -> None:
 
 def _run() -> None:
     if sys.argv[1:2] in (["process"], ["watch"]) and not {"--help", "-h"} & set(sys.argv):
-        from digitscan.batch.crew import start_ahead
+        from digitscan.batch.worker_pool import start_ahead
 
         start_ahead()
     from digitscan.cli.app import app

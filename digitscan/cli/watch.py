@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, failure_line, leave, settings, teaching_errors
+from digitscan.cli.common import errors_console, exit_with, failure_line, report_errors, settings
 from digitscan.cli.progress import plain
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def watch(
 
       digitscan watch inbox/ --done done/ --failed failed/ --out survey.xlsx --form survey.toml --wide --once
     """
-    with teaching_errors(), ExitStack() as stack:
-        from digitscan.batch.crew import Crew
+    with report_errors(), ExitStack() as stack:
+        from digitscan.batch.worker_pool import WorkerPool
 
-        crew = stack.enter_context(Crew(jobs))
+        worker_pool = stack.enter_context(WorkerPool(jobs))
         from digitscan.batch.watch import Inbox
         from digitscan.batch.watch import watch as arrivals
         from digitscan.cli.outputs import form_columns, job_path
@@ -69,7 +69,9 @@ def watch(
             if target == "-":
                 raise UsageError("results of a watched folder go to a file", remedy="name one with --out")
             check_target(target)
-        reader = Reader(load_config(config, settings(layout=layout)), jobs=jobs, forms=form or (), crew=crew)
+        reader = Reader(
+            load_config(config, settings(layout=layout)), jobs=jobs, forms=form or (), worker_pool=worker_pool
+        )
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
         if wide and not columns:
             raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
@@ -91,7 +93,7 @@ def watch(
                 results.write_if_due()
         except KeyboardInterrupt:
             errors_console().print("[yellow]Ended: what was read is written.[/]")
-            leave(ExitCode.INTERRUPTED)
+            exit_with(ExitCode.INTERRUPTED)
         finally:
             results.write()
 

@@ -35,6 +35,8 @@ class ReadString:
     """Its shapes and heights are those of letters too: "oil" and "well" rather than 011 and 6111."""
     written: str = ""
     """The text with its points, commas, dashes and signs; empty where they were not read."""
+    doubt: str = ""
+    """Why a person should look, however likely the text is: both readers differ, or a stroke was not read."""
     struck: bool = False
     """A stroke goes through all of it, or digits of it are scribbled over: what it says counts no more."""
 
@@ -44,4 +46,6 @@ def digit_of(edge: Edge, row: np.ndarray, symbol: Symbol) -> ReadDigit:
     order = np.argsort(row[:NOT_A_DIGIT])[::-1]
     best = symbol.digit if symbol.digit is not None else int(order[0])
     rival = next(int(d) for d in order if int(d) != best)
-    return ReadDigit(edge.box, str(best), float(row[best]), str(rival), float(row[best] - row[rival]))
+    return ReadDigit(
+        edge.box, str(best), confidence=float(row[best]), runner_up=str(rival), margin=float(row[best] - row[rival])
+    )

@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from digitscan.core.errors import UsageError
 from digitscan.decoding.patterns import parse_pattern
-from digitscan.decoding.rules import Operand, Rule, parse_rule
+from digitscan.decoding.rules import CrossFieldRule, Operand, parse_rule
 
 FieldKind = Literal["boxes", "comb", "free", "mark", "printed", "micr"]
 MicrPart = Literal["line", "transit", "account", "serial", "amount"]
@@ -56,7 +56,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Rules(_Section):
+class FieldRules(_Section):
     """What may stand in a field; holds for every cell of a grid too."""
 
     digits: int | tuple[int, int] | None = None
@@ -113,7 +113,7 @@ class Rules(_Section):
         return any((self.digits is not None, self.pattern, self.range, self.allowed, self.check))
 
 
-class Zone(Rules):
+class Zone(FieldRules):
     """What fields and grids share: a name, and a place on a page."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
@@ -218,7 +218,7 @@ class PagesRule(NamedTuple):
     Attributes
     ----------
     label : str
-    rule : Rule
+    rule : CrossFieldRule
     cells : mapping
         The single values that each name in it stands for.
     lists : frozenset of str
@@ -226,7 +226,7 @@ class PagesRule(NamedTuple):
     """
 
     label: str
-    rule: Rule
+    rule: CrossFieldRule
     cells: Mapping[str, tuple[str, ...]]
     lists: frozenset[str]
 
@@ -324,7 +324,7 @@ class Template(_Section):
         """Hash of the template, its rosters and its blank: sha256, first 16 hexadecimal digits."""
         return self._digest
 
-    def allowed(self, zone: Rules) -> tuple[str, ...]:
+    def allowed(self, zone: FieldRules) -> tuple[str, ...]:
         """The values that a field may hold; empty means any."""
         return self._rosters[zone.allowed] if isinstance(zone.allowed, str) else zone.allowed
 

@@ -54,26 +54,26 @@ def corrected(outcome: PageOutcome, statements: Mapping[ReadingKey, Statement]) 
     return replace(outcome, readings=readings)
 
 
-def _settled(reading: FieldReading, said: Statement | None) -> FieldReading:
-    if said is None:
+def _settled(reading: FieldReading, statement: Statement | None) -> FieldReading:
+    if statement is None:
         return reading
-    if said.state == DOUBT:
-        return replace(reading, review=True, reason=f"doubted by {said.who}")
-    state = State(said.state)
-    if said.text == reading.text and state is reading.state:
-        return replace(reading, confidence=1.0, review=False, reason=f"confirmed by {said.who}", alternatives=())
+    if statement.state == DOUBT:
+        return replace(reading, review=True, reason=f"doubted by {statement.who}")
+    state = State(statement.state)
+    if statement.text == reading.text and state is reading.state:
+        return replace(reading, confidence=1.0, review=False, reason=f"confirmed by {statement.who}", alternatives=())
     return replace(
         reading,
-        text=said.text,
+        text=statement.text,
         state=state,
         digits=(),
         confidence=1.0,
         review=False,
-        reason=f"corrected by {said.who}",
+        reason=f"corrected by {statement.who}",
         alternatives=(),
         written="",
         raw=reading.raw or reading.text,
-        value=_with_decimals(said.text, reading.value),
+        value=_with_decimals(statement.text, reading.value),
     )
 
 

@@ -23,11 +23,11 @@ class Classify(Protocol):
         ...
 
 
-class ReadLines(Protocol):
-    """What reads whole lines: `digitscan.recognition.runtime.LineReader`, or a stand-in in tests."""
+class RecognizeLines(Protocol):
+    """What reads whole lines: `digitscan.recognition.runtime.LineRecognizer`, or a stand-in in tests."""
 
     def read(self, lines: Sequence[Line]) -> list[Posteriors]:
-        """(32, w) uint8 each to (w / 4, 19) float32 each."""
+        """(32, w) uint8 each to (w / 4, 20) float32 each."""
         ...
 
 
@@ -50,7 +50,7 @@ class PageRead:
 
 
 @dataclass(slots=True, eq=False)
-class Ready:
+class PageTask:
     """A page on its way.
 
     Attributes

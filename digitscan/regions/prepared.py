@@ -12,13 +12,13 @@ from digitscan.segmentation.cuts import StringLattice, string_slant
 
 _LEANING = 0.15
 """Slant from which a string is also looked at upright."""
-_AIR = 0.09
+_SMALL_VIEW_MARGIN = 0.09
 """Paper around the smaller view of a string: what stands out above or below makes the digits of others that small."""
 
 
 @dataclass(slots=True, eq=False)
 class LineInk:
-    """A string as one ink, of which views for the reader of lines are made when they are asked for.
+    """A string as one ink, of which views for the line recognizer are made when they are asked for.
 
     Few strings of a page are doubtful enough to be asked for.
 
@@ -44,7 +44,8 @@ class LineInk:
 class PreparedString:
     """One string's lattice without its inks: what decoding needs.
 
-    `whole` is the whole string as the reader of lines takes it, of `region`; None where it is one digit at most.
+    `whole` is the whole string as the line recognizer takes it, of `region`; None where it is one digit at most.
+    `left_over` is a stroke of digit size beside it that is part of no number.
     `struck` is what was crossed out in one go, where the string is part of that.
     """
 
@@ -58,6 +59,7 @@ class PreparedString:
     whole: LineInk | None
     marked: bool
     struck: Box | None = None
+    left_over: Box | None = None
 
     def rows(self, posteriors: Posteriors) -> Posteriors:
         """The posteriors of this string's candidates among those of its page: (len(edges), 11)."""
@@ -98,7 +100,7 @@ def line_views(ink: Ink, slant: float) -> tuple[Line, ...]:
     """A string as it stands, set upright where it leans, and once smaller: what one view hides another may show."""
     upright = slant if abs(slant) >= _LEANING else 0.0
     turned = (normalize_line(ink, upright),) if upright else ()
-    return (normalize_line(ink), *turned, normalize_line(ink, upright, _AIR))
+    return (normalize_line(ink), *turned, normalize_line(ink, upright, _SMALL_VIEW_MARGIN))
 
 
 def lattice_edges(lattice: StringLattice) -> tuple[Edge, ...]:

@@ -1,4 +1,4 @@
-"""Whole numbers as one writes them, separators and all: what the reader of lines learns from.
+"""Whole numbers as one writes them, separators and all: what the line recognizer learns from.
 
 Lines are drawn at about the size that their network sees, in one hand or one face each, put on paper, scanned, and
 read back by the reader's own functions: a few in full, as a page is; most by those alone that shape the ink.

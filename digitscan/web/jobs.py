@@ -23,7 +23,7 @@ from typing import IO, BinaryIO, Literal, TypeVar
 
 import cv2
 
-from digitscan.batch.crew import Crew
+from digitscan.batch.worker_pool import WorkerPool
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageResult
@@ -39,7 +39,7 @@ from digitscan.reader import Reader
 from digitscan.web.settings import WebSettings
 
 Outcome = TypeVar("Outcome", PageResult, PageFailure, PageOutcome)
-State = Literal["waiting", "reading", "done", "failed"]
+JobState = Literal["waiting", "reading", "done", "failed"]
 _PIECE = 1 << 20
 _MOST_TIMES_LARGER = 300
 """What an archive's entry may grow by: scans hardly shrink, bombs do."""
@@ -54,7 +54,7 @@ class WebJob:
     names: dict[str, str] = field(default_factory=dict)
     """Names to show, by the number under which a file is stored."""
     form: str = ""
-    state: State = "waiting"
+    state: JobState = "waiting"
     found: int = 0
     done: int = 0
     failed: int = 0
@@ -216,8 +216,8 @@ class WebJobs:
     def _read(self, job: WebJob) -> None:
         chosen = [path for path, t in zip(self._settings.templates, self._templates(), strict=True)
                   if t.form.name == job.form]  # fmt: skip
-        with Crew() as crew:
-            reader = Reader(self._config, forms=chosen, crew=crew)
+        with WorkerPool() as worker_pool:
+            reader = Reader(self._config, forms=chosen, worker_pool=worker_pool)
             with Journal(job.journal, reader.run_info) as journal:
                 stream = reader.stream(
                     *(job.folder / name for name in job.names), on_found=lambda found: setattr(job, "found", found)

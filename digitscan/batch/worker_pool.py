@@ -2,10 +2,10 @@
 
 ::
 
-    Crew.read(ref) ─ pickle, stdin ─> python -m digitscan.batch.worker ─ pickle, stdout ─> PageRead
+    WorkerPool.read(ref) ─ pickle, stdin ─> python -m digitscan.batch.worker ─ pickle, stdout ─> PageRead
 
 Workers are plain child processes, not `multiprocessing`'s: a program that uses the library needs no guard around its
-main module. They start on demand, so one page costs one start; the first starts with the crew and loads its libraries
+main module. They start on demand, so one page costs one start; the first starts with the pool and loads its libraries
 while the caller loads its own.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from digitscan.core.config import Config
     from digitscan.core.types import PageFailure, PageRef
     from digitscan.forms.template import Template
-    from digitscan.pipeline.items import PageRead, Ready
+    from digitscan.pipeline.items import PageRead, PageTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +149,11 @@ _ahead: list[_Worker] = []
 
 
 def start_ahead() -> None:
-    """Start the first worker of a crew that is to come; it leaves with this process if none comes."""
+    """Start the first worker of a pool that is to come; it leaves with this process if none comes."""
     _ahead.append(_Worker())
 
 
-class _Gate:
+class _Turnstile:
     """Many may pass together, or one alone."""
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ class _Gate:
                 self._changed.notify_all()
 
 
-class Crew:
+class WorkerPool:
     """Worker processes, as many as are busy, up to a limit. Any thread may ask.
 
     Parameters
@@ -206,7 +206,7 @@ class Crew:
         self._changed = threading.Condition()
         self._idle = [_ahead.pop() if _ahead else _Worker()]
         self._all = set(self._idle)
-        self._gate = _Gate()
+        self._gate = _Turnstile()
         self._closed = False
 
     def begin(self, setup: Setup) -> None:
@@ -236,13 +236,13 @@ class Crew:
             return PageRead(answer, None, took)
         return PageRead(answer.outcome, answer.image, took)
 
-    def prepare(self, ref: PageRef) -> Ready:
+    def prepare(self, ref: PageRef) -> PageTask:
         """Prepare a page for a classifier elsewhere; fails as `read` does."""
         from digitscan.core.types import PageFailure
-        from digitscan.pipeline.items import Ready
+        from digitscan.pipeline.items import PageTask
 
-        answer: Ready | PageFailure = self._try_twice("prepare", ref, ref)
-        return Ready(ref, settled=answer) if isinstance(answer, PageFailure) else answer
+        answer: PageTask | PageFailure = self._try_twice("prepare", ref, ref)
+        return PageTask(ref, settled=answer) if isinstance(answer, PageFailure) else answer
 
     def __enter__(self) -> Self:
         return self
