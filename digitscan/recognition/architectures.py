@@ -289,7 +289,7 @@ _ALL = (
         "whole lines 32 pixels high: seven 2-D and three 1-D convolutions with batch normalization, for CTC",
         "digitscan's own, after linenet and He et al. 2016 (CVPR)",
         _linenet_3,
-        published_classes=len(ALPHABET) + 1,
+        published_classes=LINE_CLASS_COUNT,
         reads_lines=True,
     ),
     Architecture(

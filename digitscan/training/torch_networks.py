@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from digitscan.core.types import CLASS_COUNT
 from digitscan.recognition.architectures import DIGITNET_2, LINENET_3, DigitWidths, LineWidths
-from digitscan.recognition.lines import ALPHABET
+from digitscan.recognition.lines import LINE_CLASS_COUNT
 
 
 class Block(nn.Module):
@@ -49,7 +49,7 @@ class LineNet(nn.Module):
         self.column.pads = (0, 0, 0, 0)
         self.along = nn.ModuleList([Block(w.column, w.column, (1, 3), dilation=d) for d in w.dilations])
         self.drop = nn.Dropout(0.1)
-        self.logits = nn.Linear(w.column, len(ALPHABET) + 1)
+        self.logits = nn.Linear(w.column, LINE_CLASS_COUNT)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
