@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from digitscan.core.streams import secure_standard_streams
+
 
 def main() -> None:
     """Run the command line.
@@ -11,6 +13,7 @@ def main() -> None:
     A command that reads pages has a process read them. That one loads its libraries while this one loads its own, so
     that both are ready at the same time.
     """
+    secure_standard_streams()
     try:
         _run()
     except KeyboardInterrupt:  # while libraries load; commands answer for themselves

@@ -84,6 +84,8 @@ class BatchConfig(_Section):
     """The command line reads pages in processes of their own: one that crashes or hangs costs its page alone."""
     page_timeout_s: Annotated[float, Field(ge=0)] = 180.0
     """Seconds that a page may take in such a process before it is given up; 0 sets no limit."""
+    worker_memory_mb: Annotated[int, Field(ge=0)] = 1280
+    """Memory in MB that such a process, and what it starts, may each take (Linux); 0 sets no limit."""
 
 
 class Config(_Section):

@@ -11,6 +11,7 @@ from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, Pag
 
 if TYPE_CHECKING:  # a run whose pages other processes read loads nothing of this
     from digitscan.forms.form_page import FilledPage
+    from digitscan.micr.read import ReadMicr
     from digitscan.recognition.lines import Line
     from digitscan.regions.prepared import PreparedPage
 
@@ -61,6 +62,8 @@ class PageTask:
         worker has read; `image` is its picture then, and `seconds` how long it took.
     page, prepared, filled, posteriors
         What the stages have made of it so far.
+    magnetic : sequence of ReadMicr
+        Its lines of magnetic characters, where no template says what they are.
     """
 
     ref: PageRef
@@ -71,13 +74,19 @@ class PageTask:
     prepared: PreparedPage | None = None
     filled: FilledPage | None = None
     posteriors: Posteriors | None = None
+    magnetic: Sequence[ReadMicr] = ()
+
+
+_NO_MEMORY = ("Insufficient memory", "Cannot allocate memory", "bad_alloc")
 
 
 def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:
     """Make a failure a value."""
     if isinstance(error, DigitscanError):
         return PageFailure(ref, stage, type(error).__name__, error.message, error.remedy)
-    if isinstance(error, MemoryError):
-        return PageFailure(ref, stage, "MemoryError", "not enough memory for this page", "scan at a lower resolution")
     message = " ".join(str(error).split()) or type(error).__name__
+    # OpenCV has an error of its own for this, and others raise what they know.
+    if isinstance(error, MemoryError) or any(sign in message for sign in _NO_MEMORY):
+        remedy = "scan at a lower resolution, or raise batch.worker_memory_mb in the configuration"
+        return PageFailure(ref, stage, "MemoryError", "not enough memory for this page", remedy)
     return PageFailure(ref, stage, type(error).__name__, message[:300], "please report this page as a bug")
