@@ -14,10 +14,9 @@ from digitscan.core.types import PageRef, RasterPage
 from digitscan.decoding.lattice import REJECT_COST_NUMBER
 from digitscan.decoding.rivals import LinePosteriors, rank_texts
 from digitscan.pipeline.prepare import prepare_page
-from digitscan.training.drawing import GlyphBank
 from digitscan.training.lines import draw_sheet
 from digitscan.training.recipes import TrainingConfig
-from digitscan.training.stream import training_sources
+from digitscan.training.stream import training_banks
 
 
 class Evidence(NamedTuple):
@@ -36,8 +35,8 @@ class Evidence(NamedTuple):
 
 
 def drawn_numbers(data: Path | None, seed: int) -> Iterator[tuple[RasterPage, str]]:
-    """Numbers that no network learned from, as images of one string each, with their digits; without end."""
-    bank = GlyphBank.of(training_sources(TrainingConfig(), data))
+    """Numbers of writers that no network learned from, as images of one string each, with their digits; without end."""
+    bank = training_banks(TrainingConfig(), data).held_out
     rng = np.random.default_rng(seed)
     while True:
         image, text, _ = draw_sheet(bank, rng, numbers_only=True)

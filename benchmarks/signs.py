@@ -17,10 +17,9 @@ from rich.table import Table
 from digitscan import Reader
 from digitscan.core.types import PageResult
 from digitscan.evaluation.metrics import wilson_interval
-from digitscan.training.drawing import GlyphBank
 from digitscan.training.lines import draw_sheet
 from digitscan.training.recipes import TrainingConfig
-from digitscan.training.stream import training_sources
+from digitscan.training.stream import training_banks
 
 SEED = 90_001
 
@@ -47,7 +46,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--lines", type=int, default=500)
     arguments = parser.parse_args()
-    bank = GlyphBank.of(training_sources(TrainingConfig(), arguments.data))
+    bank = training_banks(TrainingConfig(), arguments.data).held_out
     rng = np.random.default_rng(SEED)
     reader, console = Reader(layout="line"), Console()
     whole = usable = 0

@@ -21,6 +21,8 @@ from hypothesis import settings
 
 from digitscan.core.types import CLASS_COUNT, Crops, ModelInfo, PageRef, Posteriors, RasterPage, RunInfo
 from digitscan.training.drawing import GlyphBank
+from digitscan.training.faces import matrix_faces
+from digitscan.training.penmanship import PenBank
 from digitscan.training.sources import GlyphSource, tight
 from digitscan.web.settings import WebSettings
 
@@ -145,6 +147,12 @@ def bank() -> GlyphBank:
     images, labels = mnist_data()
     glyphs = [g for i in images[::10] if (g := tight(i.reshape(28, 28).astype(np.uint8))) is not None]
     return GlyphBank.of([GlyphSource("mnist-train", glyphs, labels[::10].astype(np.uint8), 1.0)])
+
+
+@pytest.fixture(scope="session")
+def pens(bank: GlyphBank) -> PenBank:
+    """The same digits as lines are drawn from them, and dot matrix print."""
+    return PenBank.of(bank, matrix_faces())
 
 
 @pytest.fixture

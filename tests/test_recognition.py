@@ -141,6 +141,8 @@ def test_architectures_have_their_sizes() -> None:
     published = {
         "digitnet": 279_979,
         "linenet": 397_452,
+        "digitnet-2": 753_835,
+        "linenet-3": 939308,
         "mlp-128": 101_770,
         "mlp-512-128": 468_874,
         "lenet-dl4j": 431_080,

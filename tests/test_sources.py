@@ -15,6 +15,7 @@ from digitscan.core.errors import DataError
 from digitscan.core.types import NOT_A_DIGIT
 from digitscan.training import fonts
 from digitscan.training.drawing import GlyphBank
+from digitscan.training.faces import font_sources, render
 from digitscan.training.loaders import load_own
 from digitscan.training.sources import candidate_folders, load_mnist, load_sources, read_idx
 from digitscan.training.synthesis import synthesize
@@ -63,7 +64,7 @@ def test_environment_names_the_data(data: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_fonts_give_ten_shapes_each() -> None:
-    digits, letters, marks = fonts.font_sources(32)[:3]
+    digits, letters, marks = font_sources([face for path in fonts.find_fonts()[0][:3] if (face := render(path))])[:3]
     assert len(digits.glyphs) % 10 == 0 and len(digits.glyphs) >= 10
     assert set(letters.labels.tolist()) == set(marks.labels.tolist()) == {NOT_A_DIGIT}
 
@@ -76,7 +77,7 @@ def test_handwriting_fonts_are_taken_where_npm_put_them(tmp_path: Path, monkeypa
         (place / name).write_bytes(printed[0].read_bytes())
     monkeypatch.setenv("HOME", str(tmp_path))
     assert [path.name for path in fonts.find_fonts()[1]] == ["caveat-latin-400-normal.woff"]
-    digits, letters, _ = fonts.font_sources(32)[3:]
+    digits, letters, _ = font_sources([face for path in fonts.find_fonts()[1] if (face := render(path, hand=True))])[3:]
     assert digits.labels.tolist() == list(range(10)) and not digits.printed and len(letters.glyphs) > 10
 
 

@@ -27,8 +27,9 @@ from digitscan.forms.fields import value_of
 from digitscan.forms.form_page import FormPage
 from digitscan.forms.template import MM_PER_INCH, GridSpec, Template, Zone, cell_name
 from digitscan.training.drawing import GlyphBank, SheetStyle, paper
+from digitscan.training.form_hand import Hand
 from digitscan.training.handwriting import drawn_sources
-from digitscan.training.lines import Hand, draw_sign
+from digitscan.training.line_signs import draw_sign
 
 Rng = np.random.Generator
 Canvas = NDArray[np.float32]

@@ -40,14 +40,15 @@ def preview(
         from digitscan.cli.stages import contact_sheet
         from digitscan.core.atomic import write_whole
         from digitscan.core.types import CLASS_COUNT, NOT_A_DIGIT
-        from digitscan.training.drawing import GlyphBank
+        from digitscan.training.banks import make_banks
         from digitscan.training.recipes import TrainingConfig
-        from digitscan.training.stream import training_sources
+        from digitscan.training.stream import training_material
         from digitscan.training.synthesis import synthesize
 
         config = TrainingConfig(seed=seed)
-        sources = training_sources(config, data, tuple(add or ()))
-        crops, labels = synthesize(GlyphBank.of(sources), columns * 60, seed, config.clean_share, config.number_share)
+        material = training_material(config, data, tuple(add or ()))
+        bank = make_banks(material).glyphs
+        crops, labels = synthesize(bank, columns * 60, seed, config.clean_share, config.number_share)
         rng = np.random.default_rng(seed)
         rows = [
             crops[rng.choice(np.flatnonzero(labels == label), columns)]
@@ -56,7 +57,7 @@ def preview(
         picture = cv2.bitwise_not(contact_sheet(np.concatenate(rows), columns))
         write_whole(out, cv2.imencode(".png", picture)[1].tobytes())
         console = errors_console()
-        for source in sources:
+        for source in material.all_sources():
             if source.glyphs:
                 console.print(f"{source.name:28} {len(source.glyphs):7,} glyphs, weight {source.weight:g}")
         console.print(f"[green]{out}[/] shows {columns} crops of each class")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from digitscan.core.errors import UsageError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE
@@ -99,6 +99,83 @@ def _linenet(outputs: int) -> Any:
     # No softmax: CTC's loss takes logits, the reader makes posteriors of them.
     logits = layers.Dense(outputs, dtype="float32", name="logits")(x)
     return Model(line, logits, name="linenet")
+
+
+class LineWidths(NamedTuple):
+    """Channels of each part of `linenet-3`, and how far apart the columns lie that its last layers see together."""
+
+    stem: int = 24
+    low: int = 56
+    middle: int = 72
+    high: int = 112
+    column: int = 256
+    dilations: tuple[int, ...] = (1, 2, 1)
+
+
+LINENET_3 = LineWidths()
+
+
+def _linenet_3(outputs: int) -> Any:
+    from keras import Input, Model, layers
+
+    def norm(x: Any) -> Any:
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+
+    def block(x: Any, filters: int, kernel: int = 3, strides: int = 1) -> Any:
+        return norm(layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x))
+
+    def pair(x: Any, filters: int) -> Any:
+        x = block(x, filters)
+        return layers.MaxPooling2D((2, 1))(layers.add([x, block(x, filters)]))
+
+    w = LINENET_3
+    line = Input((LINE_HEIGHT, None, 1), name="line")
+    x = block(line, w.stem, kernel=5, strides=2)
+    x = block(x, w.low, strides=2)  # from here on a column is COLUMN_STEP columns of the line
+    x = pair(pair(x, w.middle), w.high)
+    x = norm(layers.Conv2D(w.column, (2, 1), use_bias=False)(x))
+    x = layers.Reshape((-1, w.column))(x)
+    for dilation in w.dilations:
+        y = norm(layers.Conv1D(w.column, 3, padding="same", dilation_rate=dilation, use_bias=False)(x))
+        x = layers.add([x, y])
+    x = layers.Dropout(0.1)(x)
+    # No softmax: CTC's loss takes logits, the reader makes posteriors of them.
+    logits = layers.Dense(outputs, dtype="float32", name="logits")(x)
+    return Model(line, logits, name="linenet-3")
+
+
+class DigitWidths(NamedTuple):
+    """Channels of each part of `digitnet-2`."""
+
+    stem: int = 32
+    low: int = 48
+    middle: int = 96
+    high: int = 256
+    hidden: int = 160
+
+
+DIGITNET_2 = DigitWidths()
+
+
+def _digitnet_2(classes: int) -> Any:
+    from keras import layers
+
+    def block(x: Any, filters: int, kernel: int = 3, strides: int = 1) -> Any:
+        x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+
+    def pair(x: Any, filters: int) -> Any:
+        x = block(x, filters)
+        return layers.MaxPooling2D()(layers.add([x, block(x, filters)]))
+
+    w = DIGITNET_2
+    image = _input()
+    x = block(image, w.stem, kernel=5, strides=2)
+    x = pair(pair(x, w.low), w.middle)
+    x = block(x, w.high)
+    x = layers.Dropout(0.4)(layers.Flatten()(x))
+    x = layers.Dense(w.hidden, activation="relu")(x)
+    return _finish(image, x, classes, "digitnet-2")
 
 
 def _mlp(*widths: int) -> Callable[[int], Any]:
@@ -197,6 +274,21 @@ _ALL = (
         "whole lines 32 pixels high: six 2-D and two 1-D convolutions with batch normalization, for CTC",
         "digitscan's own, after Shi, Bai and Yao 2017 (CRNN, TPAMI 39(11)), convolutions in place of recurrence",
         _linenet,
+        published_classes=LINE_CLASS_COUNT,
+        reads_lines=True,
+    ),
+    Architecture(
+        "digitnet-2",
+        "strided 5x5 stem, five 3x3 convolutions with batch normalization and two skips, two dense layers; 11 classes",
+        "digitscan's own, after digitnet and He et al. 2016 (CVPR)",
+        _digitnet_2,
+        published_classes=CLASS_COUNT,
+    ),
+    Architecture(
+        "linenet-3",
+        "whole lines 32 pixels high: seven 2-D and three 1-D convolutions with batch normalization, for CTC",
+        "digitscan's own, after linenet and He et al. 2016 (CVPR)",
+        _linenet_3,
         published_classes=LINE_CLASS_COUNT,
         reads_lines=True,
     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT
+from digitscan.training.pen_shapes import Shape, draw_shape
 from digitscan.training.sources import Glyph, GlyphSource
 
 Rng = np.random.Generator
@@ -25,6 +27,8 @@ class GlyphBank:
     marks: list[GlyphSource]
     scripts: GlyphSource | None
     clean: GlyphSource
+    fields: Mapping[str, list[list[Shape]]] = field(default_factory=dict)
+    """Digits of some sources as distances to their middle lines, by source and digit: drawn with pens of any width."""
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -49,6 +53,10 @@ class GlyphBank:
             by_name.get("omniglot105_negatives"),
             by_name.get("mnist-train", empty),
         )
+
+
+FIELD_SHARE = 0.5
+"""Share of the digits that are drawn with a pen of any width, where a source has such."""
 
 
 class SheetStyle(NamedTuple):
@@ -163,6 +171,21 @@ def draw_digit(
     """Draw a digit in a sheet's style: of class `only`, from `source`, or of any."""
     if source is None:
         source = bank.digits[int(rng.choice(len(bank.digits), p=bank.shares))]
+    fields = bank.fields.get(source.name)
+    if fields is not None and rng.random() < FIELD_SHARE:
+        digit = int(rng.integers(10)) if only is None else only
+        if fields[digit]:
+            shape = fields[digit][int(rng.integers(len(fields[digit])))]
+            height = float(style.height)
+            drawn = draw_shape(
+                shape,
+                height,
+                width=max(shape.aspect * height * float(rng.uniform(*source.aspect)), 2.0),
+                slant=style.slant + float(rng.normal(0, 0.1)),
+                angle=float(rng.normal(0, 0.08)),
+                pen=max(height * float(np.exp(rng.uniform(np.log(0.04), np.log(0.17)))), 1.0),
+            )
+            return Stroke(np.pad(drawn, 2).astype(np.float32) / np.float32(255), digit)
     glyph, digit = pick(source, rng, only)
     ink = warp(
         glyph,

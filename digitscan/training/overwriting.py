@@ -15,7 +15,7 @@ Points = NDArray[np.float64]
 
 _OVER_SHARE = 0.25
 """Share of the spoilt digits that have another one written over them."""
-_UNLIKE = {0: (2, 3, 4, 5, 7), 2: (0, 4, 5, 6, 9), 3: (0, 4, 6), 4: (0, 2, 3, 5, 6), 5: (0, 2, 4, 7), 6: (2, 3, 4, 7),
+UNLIKE = {0: (2, 3, 4, 5, 7), 2: (0, 4, 5, 6, 9), 3: (0, 4, 6), 4: (0, 2, 3, 5, 6), 5: (0, 2, 4, 7), 6: (2, 3, 4, 7),
            7: (0, 5, 6), 9: (2, 6)}  # fmt: skip
 """Digits that give no third one, and do not vanish in each other, when one is written over the other."""
 
@@ -24,9 +24,9 @@ def draw_struck(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Canvas:
     """A digit that its writer made unreadable: (H, W) float32 ink, 0 to 1, tight."""
     below = draw_digit(bank, style, rng)
     ink = trim(below.ink)
-    if below.label in _UNLIKE and rng.random() < _OVER_SHARE:
-        above = draw_digit(bank, style, rng, int(rng.choice(_UNLIKE[below.label])))
-        if above.label in _UNLIKE[below.label]:  # some sets have no zeros
+    if below.label in UNLIKE and rng.random() < _OVER_SHARE:
+        above = draw_digit(bank, style, rng, int(rng.choice(UNLIKE[below.label])))
+        if above.label in UNLIKE[below.label]:  # some sets have no zeros
             return write_over(ink, trim(above.ink), rng)
     return trim(strike_out(ink, max(1, round(style.height * rng.uniform(0.05, 0.12))), rng))
 

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops
 from digitscan.recognition.lines import encode, pad_lines
-from digitscan.training.drawing import GlyphBank
-from digitscan.training.fonts import font_sources
-from digitscan.training.handwriting import drawn_sources
+from digitscan.training.banks import Banks, Material, gather, make_banks
 from digitscan.training.lines import WrittenLine, line_samples
 from digitscan.training.loaders import load_own
 from digitscan.training.recipes import TrainingConfig
@@ -103,34 +101,39 @@ def validation_rows(count: int, config: TrainingConfig) -> NDArray[np.bool_]:
     return np.asarray(rows % 10 == 9)
 
 
-def training_sources(config: TrainingConfig, data: Path | None, own: Sequence[str] = ()) -> list[GlyphSource]:
-    """All sources of the default recipe; of MNIST only the digits that do not validate."""
-    sources = []
+def training_material(config: TrainingConfig, data: Path | None, own: Sequence[str] = ()) -> Material:
+    """All that the default recipe draws from; of MNIST only the digits that do not validate."""
+    sources: list[GlyphSource] = []
     for source in load_sources(data, without=config.without):
         if source.name == "mnist-train":
             source = source.only(~validation_rows(len(source.glyphs), config))
         sources.append(source)
-    return [*sources, *font_sources(), *drawn_sources(), *(load_own(entry) for entry in own)]
+    return gather([*sources, *(load_own(entry) for entry in own)], data)
+
+
+def training_banks(config: TrainingConfig, data: Path | None, own: Sequence[str] = ()) -> Banks:
+    """Banks of `training_material`; a minute or so goes into them."""
+    return make_banks(training_material(config, data, own))
 
 
 Part = TypeVar("Part")
-_bank: GlyphBank | None = None
+_banks: Banks | None = None
 
 
 def _start_worker(config: TrainingConfig, data: Path | None, own: Sequence[str]) -> None:
-    global _bank
+    global _banks
     cv2.setNumThreads(1)
-    _bank = GlyphBank.of(training_sources(config, data, own))
+    _banks = training_banks(config, data, own)
 
 
 def _draw_crops(count: int, seed: int, clean_share: float, number_share: float) -> tuple[Crops, Labels]:
-    assert _bank is not None
-    return synthesize(_bank, count, seed, clean_share, number_share)
+    assert _banks is not None
+    return synthesize(_banks.glyphs, count, seed, clean_share, number_share)
 
 
 def _draw_lines(count: int, seed: int) -> list[WrittenLine]:
-    assert _bank is not None
-    return line_samples(_bank, count, seed)
+    assert _banks is not None
+    return line_samples(_banks.pens, count, seed)
 
 
 class _DrawnParts(Generic[Part]):

@@ -27,6 +27,7 @@ from digitscan.training.drawing import (
     trim,
     warp,
 )
+from digitscan.training.nothings import draw_mark
 from digitscan.training.overwriting import draw_struck
 from digitscan.training.sources import GlyphSource
 from digitscan.training.written import number_crops
@@ -167,22 +168,24 @@ def _negative(bank: GlyphBank, style: SheetStyle, rng: Rng) -> Stroke:
         if left.label == right.label == 1:  # two ones that touch may well be an eleven or an H
             right = draw_digit(bank, style, rng)
         ink = beside(trim(left.ink), trim(right.ink), -int(height * rng.uniform(0.0, 0.12)))
-    elif draw < 0.76:
+    elif draw < 0.74:
         ink = _miscut(bank, style, rng)
-    elif draw < 0.86:
+    elif draw < 0.82:
         whole = draw_digit(bank, style, rng)
         # Half a 0 or 1, and the stems of 4, 7 and 9, are ones to any eye.
         while whole.label in (0, 1, 4, 7, 9):
             whole = draw_digit(bank, style, rng)
         ink = _halved(whole.ink, rng)
-    elif draw < 0.90:  # a digit lying on its side, or upside down where that differs
+    elif draw < 0.86:  # a digit lying on its side, or upside down where that differs
         whole = draw_digit(bank, style, rng)
         while whole.label not in (2, 3, 4, 5, 7):
             whole = draw_digit(bank, style, rng)
         quarter = int(rng.choice([1, 3])) if whole.label in (2, 5) else int(rng.choice([1, 2, 3]))
         ink = np.rot90(whole.ink, quarter)
-    elif draw < 0.98:
+    elif draw < 0.93:
         ink = draw_struck(bank, style, rng)
+    elif draw < 0.97:
+        ink = draw_mark(height, rng).astype(np.float32) / np.float32(255)
     if ink is None or ink.size == 0 or not (ink > 0.5).any():
         ink = _scribble(height, rng)
     return Stroke(np.ascontiguousarray(ink), NOT_A_DIGIT)

@@ -13,10 +13,10 @@ from digitscan.recognition.architectures import architecture
 from digitscan.recognition.calibration import fit_temperature
 from digitscan.recognition.lines import ALPHABET, LINE_CLASS_COUNT, LINE_HEIGHT, LINE_NORMALIZATION_VERSION, spell
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
-from digitscan.training.drawing import GlyphBank
+from digitscan.training.banks import Material, make_banks
 from digitscan.training.lines import line_samples
 from digitscan.training.recipes import TrainingConfig
-from digitscan.training.sources import GlyphSource, load_mnist
+from digitscan.training.sources import CREDITS, GlyphSource, load_mnist
 from digitscan.training.stream import (
     FileStream,
     Labels,
@@ -24,7 +24,7 @@ from digitscan.training.stream import (
     SampleStream,
     Stream,
     line_batch,
-    training_sources,
+    training_material,
     validation_rows,
 )
 from digitscan.training.synthesis import synthesize
@@ -56,19 +56,26 @@ class Task(Protocol):
         """What the model's card says of a finished network."""
 
 
-def task_for(config: TrainingConfig, data: Path | None, own: Sequence[str]) -> Task:
+def task_for(config: TrainingConfig, data: Path | None, own: Sequence[str], material: Material | None = None) -> Task:
     """The task of a configuration; everything that can be wrong with its data is said here.
+
+    `material` is used where it is given, instead of what is found.
 
     Raises
     ------
     DataError
         If data is missing or broken.
     """
-    return (LineTask if architecture(config.arch).reads_lines else CropTask)(config, data, own)
+    return (LineTask if architecture(config.arch).reads_lines else CropTask)(config, data, own, material)
 
 
 def _origins(sources: Sequence[GlyphSource]) -> list[dict[str, Any]]:
-    return [{"name": s.name, "glyphs": len(s.glyphs), "weight": s.weight} for s in sources if s.glyphs]
+    return [
+        {"name": s.name, "glyphs": len(s.glyphs), "weight": s.weight}
+        | ({"credit": CREDITS[s.name]} if s.name in CREDITS else {})
+        for s in sources
+        if s.glyphs
+    ]
 
 
 def _predict(network: Any, crops: Crops) -> Posteriors:
@@ -79,14 +86,16 @@ def _predict(network: Any, crops: Crops) -> Posteriors:
 class CropTask:
     """Which digit a crop is, if any: the default recipe, or one from MNIST alone as its author published it."""
 
-    def __init__(self, config: TrainingConfig, data: Path | None, own: Sequence[str]) -> None:
+    def __init__(
+        self, config: TrainingConfig, data: Path | None, own: Sequence[str], material: Material | None = None
+    ) -> None:
         self._config, self._data, self._own = config, data, own
         images, truth = load_mnist("train", data)
         held = validation_rows(len(truth), config)
         self._raw = normalize_all([images[k] for k in np.flatnonzero(~held)]), truth[~held]
         self._validation = normalize_all([images[k] for k in np.flatnonzero(held)]), truth[held]
         self._published = config.recipe == "published"
-        self._sources = [] if self._published else training_sources(config, data, own)
+        self._material = None if self._published else material or training_material(config, data, own)
         self.outputs: int = architecture(config.arch).published_classes if self._published else CLASS_COUNT
 
     def loss(self) -> Any:
@@ -114,11 +123,14 @@ class CropTask:
 
     def _unseen(self) -> list[tuple[Crops, Labels]]:
         """What confidence is fitted on. Real pages are harder than MNIST, and it must hold on both."""
-        if self._published:
+        if self._material is None:
             return [self._validation]
         count, seed = len(self._validation[1]), self._config.seed + _UNSEEN_SEED
-        bank = GlyphBank.of(self._sources)
-        return [self._validation, synthesize(bank, count, seed, 0.0, self._config.number_share)]
+        bank = make_banks(self._material).glyphs
+        unseen = [self._validation, synthesize(bank, count, seed, 0.0, self._config.number_share)]
+        if (held := self._material.held_out) is not None:  # hands that nothing was learned from
+            unseen.append((normalize_all(held.glyphs), held.labels))
+        return unseen
 
     def card(self, network: Any) -> dict[str, Any]:
         """Input, classes, temperature, origins and held-out accuracy."""
@@ -131,7 +143,7 @@ class CropTask:
             "normalization_version": NORMALIZATION_VERSION,
             "classes": (*map(str, range(10)), "not-a-digit")[: self.outputs],
             "temperature": fit_temperature(posteriors, labels),
-            "data": [mnist] if self._published else _origins(self._sources),
+            "data": [mnist] if self._material is None else _origins(self._material.all_sources()),
             "accuracy": {f"mnist-train-held-out-{len(self._validation[1])}": round(self.validate(network)[1], 5)},
         }
 
@@ -141,11 +153,13 @@ class LineTask:
 
     outputs = LINE_CLASS_COUNT
 
-    def __init__(self, config: TrainingConfig, data: Path | None, own: Sequence[str]) -> None:
+    def __init__(
+        self, config: TrainingConfig, data: Path | None, own: Sequence[str], material: Material | None = None
+    ) -> None:
         self._config, self._data, self._own = config, data, own
-        self._sources = training_sources(config, data, own)
+        self._material = material or training_material(config, data, own)
         count = min(config.held_out, 1_000)
-        samples = line_samples(GlyphBank.of(self._sources), count, config.seed + _UNSEEN_SEED)
+        samples = line_samples(make_banks(self._material).held_out, count, config.seed + _UNSEEN_SEED)
         self._validation = sorted(samples, key=lambda sample: sample.line.shape[1])
 
     def loss(self) -> Any:
@@ -180,6 +194,6 @@ class LineTask:
             "input_shape": (LINE_HEIGHT, 0, 1),
             "normalization_version": LINE_NORMALIZATION_VERSION,
             "classes": ("blank", *ALPHABET),
-            "data": _origins(self._sources),
+            "data": _origins(self._material.all_sources()),
             "accuracy": {f"drawn-lines-{len(self._validation)}": round(self.validate(network)[1], 5)},
         }
