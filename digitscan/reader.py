@@ -99,7 +99,10 @@ class Reader:
         self.line_recognizer = None
         if reads_lines:
             self.line_recognizer = LineRecognizer(
-                recognition.line_model, device=device or recognition.device, precision=recognition.precision
+                recognition.line_model,
+                device=device or recognition.device,
+                precision=recognition.precision,
+                check=recognition.line_check_model,
             )
         self._worker_pool = worker_pool
         self.balance = Balance()

@@ -32,7 +32,10 @@ class _Desk:
             self.forms = FormSet(setup.templates, setup.config)
         given = {"device": "cpu", "threads": setup.threads}
         self.classifier = Classifier(setup.model, **given) if setup.model else None  # type: ignore[arg-type]
-        self.line_recognizer = LineRecognizer(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
+        self.line_recognizer = None
+        if setup.line_model:
+            check = setup.config.recognition.line_check_model
+            self.line_recognizer = LineRecognizer(setup.line_model, **given, check=check)  # type: ignore[arg-type]
         self._say = say
 
     def do(self, task: str, given: tuple[Any, ...]) -> object:

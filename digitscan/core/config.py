@@ -70,6 +70,8 @@ class RecognitionConfig(_Section):
     """Show numbers that are not beyond doubt to a second reader, which sees them whole."""
     line_model: str = ""
     """Model of that second reader; empty means the shipped one."""
+    line_check_model: str = "linenet-3"
+    """Another model of whole lines, trained on other drawings, which is asked for each number too; empty asks none."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     batch_size: Annotated[int, Field(ge=0)] = 0
     """Crops in one call; 0 chooses by device."""

@@ -17,7 +17,7 @@ from digitscan.pipeline.finish import check_table, doubted, finish_page
 from digitscan.pipeline.items import Classify, PageRead, PageTask, RecognizeLines, failure
 from digitscan.pipeline.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline.prepare import prepare_page
-from digitscan.pipeline.second_reader import answers_by_string, needs_line_recognition, views_of
+from digitscan.pipeline.second_reader import answers_by_string, needs_line_recognition, plain_views_of, views_of
 from digitscan.recognition.lines import Line
 from digitscan.regions.prepared import PreparedPage
 
@@ -160,6 +160,7 @@ def _read_lines_together(
     """Show the doubtful strings of all pages to the line recognizer in one call, and read their pages by both."""
     chosen: dict[int, list[int]] = {}
     views: list[Line] = []
+    plain: list[Line] = []
 
     def choose(reading: Reading | _Filled) -> tuple[list[int], list[Line]]:
         doubtful = _doubtful(reading)
@@ -174,13 +175,19 @@ def _read_lines_together(
         else:
             chosen[place] = asked[0]
             views += asked[1]
+            plain += plain_views_of(reading.page, asked[0])
     answers = iter(line_recognizer.read(views) if line_recognizer is not None and views else ())
+    # Stand-ins for the recognizer, and models that a user chose alone, have no second one beside them.
+    check = getattr(line_recognizer, "check", None)
+    checked = iter(check.read(plain) if check is not None and plain else ())
     outcomes: list[PageOutcome] = []
     for place, reading in enumerate(readings):
         if isinstance(reading, PageFailure | PageResult):
             outcomes.append(reading)
             continue
         whole = answers_by_string(reading.page, chosen.get(place, []), answers)
+        for index in chosen.get(place, []) if check is not None else ():
+            whole[index].append(next(checked))
         outcomes.append(_decoded(reading.page.ref, partial(_finished, reading, config, whole)))
     return outcomes
 

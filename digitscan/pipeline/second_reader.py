@@ -50,6 +50,11 @@ def views_of(page: PreparedPage, chosen: Sequence[int]) -> list[Line]:
     return [view for index in chosen for view in _views(page, index)]
 
 
+def plain_views_of(page: PreparedPage, chosen: Sequence[int]) -> list[Line]:
+    """Each chosen string as it stands."""
+    return [_views(page, index)[0] for index in chosen]
+
+
 def _views(page: PreparedPage, index: int) -> tuple[Line, ...]:
     whole = page.strings[index].whole
     return whole.views() if whole is not None else ()

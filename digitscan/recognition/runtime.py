@@ -134,16 +134,30 @@ class LineRecognizer:
         Of the light runtime; 0 takes the cores.
     precision : {"float32", "bfloat16"}
         In which Keras computes; see `digitscan.core.config.RecognitionConfig`.
+    check : str
+        Id or folder of another model, which is asked for the plain view of each string too; empty asks none. Networks
+        that learned from other drawings err elsewhere.
+
+    Attributes
+    ----------
+    check : LineRecognizer or None
 
     Raises
     ------
     ModelError
-        If the model is missing, damaged, made for another version, or no line recognizer.
+        If a model is missing, damaged, made for another version, or no line recognizer.
     """
 
     def __init__(
-        self, model: str = "", *, device: Device = "auto", threads: int = 0, precision: Precision = "float32"
+        self,
+        model: str = "",
+        *,
+        device: Device = "auto",
+        threads: int = 0,
+        precision: Precision = "float32",
+        check: str = "",
     ) -> None:
+        self.check = LineRecognizer(check, device=device, threads=threads, precision=precision) if check else None
         self.folder = locate(model or DEFAULT_LINE_MODEL)
         self.card: ModelCard = read_card(self.folder)
         if not self.card.reads_lines:
