@@ -43,15 +43,16 @@ def teaching_errors() -> Iterator[None]:
     import typer
 
     from digitscan.core.errors import DigitscanError, ExitCode
+    from digitscan.core.stop import Interrupted
 
     try:
         yield
     except DigitscanError as error:
         complain(error.message, error.remedy)
         leave(error.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         errors_console().print("[yellow]Interrupted.[/]")
-        leave(ExitCode.INTERRUPTED)
+        leave(interrupt.exit_code if isinstance(interrupt, Interrupted) else ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has enough; Python's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

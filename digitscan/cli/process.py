@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +14,10 @@ import typer
 
 from digitscan.cli.common import leave, settings, teaching_errors
 from digitscan.cli.telling import Tally, Teller, teller
+from digitscan.core.stop import Interrupted, Stop
 
 if TYPE_CHECKING:
+    from digitscan.batch.items import PageRead
     from digitscan.core.types import PageOutcome
 
 LayoutName = Literal["auto", "page", "line", "digit", "table"]
@@ -181,7 +185,8 @@ def process(
 
     Without --out a terminal gets a table and a pipe gets CSV. Pages that cannot be read are named, and the
     rest goes on. Exit status: 0 all read, 1 some pages failed, 2 usage, 3 nothing readable, 4 model missing
-    or wrong, 5 cannot write, 130 interrupted.
+    or wrong, 5 cannot write; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP: pages that are being read get
+    some seconds to finish, and what was read is written. A second signal gives them up.
 
     [bold]Examples[/]
 
@@ -323,6 +328,14 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
     tally = telling.tally
     interrupted = False
     with ExitStack() as stack:
+        # From here on no signal comes between a page's way into the job and into the results.
+        stop = stack.enter_context(
+            Stop(
+                grace_s=config.batch.stop_grace_s,
+                on_asked=lambda busy: telling.stopping(busy, config.batch.stop_grace_s),
+                on_now=way.crew.close if way.crew is not None else None,
+            )
+        )
         reader = Reader(config, jobs=way.jobs, forms=forms, crew=way.crew)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
@@ -339,10 +352,11 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
             on_found=tally.find,
             known=journal.known if journal is not None else None,
             cluster=way.cluster,
+            stop=stop,
         )
         with telling:
             try:
-                for page in stream:
+                for page in stream if way.cluster is None else _until_asked(stream, stop):
                     if journal is not None:
                         journal.add(page.outcome, seconds=page.seconds)
                         tally.reused = journal.reused
@@ -358,6 +372,7 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
                 interrupted = True  # what is done is written below
             finally:
                 stream.close()
+        interrupted = interrupted or stop.asked
         if journal is not None and not interrupted:
             journal.finish()
     if table is not None and table.row_count:
@@ -366,9 +381,20 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
         Console().print(table)
     words = reader.balance.words() if reader.classifier.device == "gpu" else ""
     telling.end([target for target in asked.out if target != "-"] + folders.words(), interrupted, words)
-    code = ExitCode.INTERRUPTED if interrupted else tally.exit_code()
+    code = stop.exit_code if stop.asked else ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
         leave(code)
+
+
+def _until_asked(stream: Iterator[PageRead], stop: Stop) -> Iterator[PageRead]:
+    """Pages until the run is asked to end; the one that is waited for then is left."""
+    with contextlib.suppress(Interrupted):
+        while True:
+            with stop.interruptible():
+                page = next(stream, None)
+            if page is None:
+                return
+            yield page
 
 
 def form_columns(template: Any) -> Any:

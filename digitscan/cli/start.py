@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import threading
+from typing import NoReturn
 
 
 def main() -> None:
@@ -11,13 +15,37 @@ def main() -> None:
     A command that reads pages has a process read them. That one loads its libraries while this one loads its own, so
     that both are ready at the same time.
     """
-    try:
-        _run()
-    except KeyboardInterrupt:  # while libraries load; commands answer for themselves
-        from digitscan.core.errors import ExitCode
+    from digitscan.core.errors import ExitCode
+    from digitscan.core.stop import Interrupted, ignore_signals, raise_on_signals
 
-        sys.stderr.write("Interrupted.\n")
-        sys.exit(ExitCode.INTERRUPTED)
+    try:
+        code: object = ExitCode.OK
+        try:
+            raise_on_signals()
+            _run()
+        except KeyboardInterrupt as interrupt:  # while libraries load; commands answer for themselves
+            sys.stderr.write("Interrupted.\n")
+            code = interrupt.exit_code if isinstance(interrupt, Interrupted) else ExitCode.INTERRUPTED
+        except SystemExit as ended:
+            code = ended.code
+        if isinstance(code, int) and code > 128 and _threads():
+            _leave_at_once(code)  # one that hangs in a page would keep the interpreter for ever
+        ignore_signals()
+    except KeyboardInterrupt:
+        _leave_at_once(ExitCode.INTERRUPTED)
+    sys.exit(code)  # type: ignore[arg-type]
+
+
+def _threads() -> list[threading.Thread]:
+    """Threads that the interpreter would wait for."""
+    return [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _run() -> None:

@@ -84,6 +84,8 @@ class BatchConfig(_Section):
     """The command line reads pages in processes of their own: one that crashes or hangs costs its page alone."""
     page_timeout_s: Annotated[float, Field(ge=0)] = 180.0
     """Seconds that a page may take in such a process before it is given up; 0 sets no limit."""
+    stop_grace_s: Annotated[float, Field(ge=0)] = 5.0
+    """Seconds that pages which are being read get to finish after Ctrl-C, SIGTERM or SIGHUP."""
 
 
 class Config(_Section):
