@@ -133,9 +133,9 @@ def test_a_pattern_agrees_with_pythons_own(text: str) -> None:
     assert (state in table.accepting) == bool(re.fullmatch(pattern, text))
 
 
-@pytest.mark.parametrize("pattern", ["\\d{50000}", "(\\d{50}|\\d{60}){40}", "1" * 500])
+@pytest.mark.parametrize("pattern", ["\\d{50000}", "(\\d{500}|\\d{60}){400}", "1" * 500])
 def test_a_pattern_cannot_take_forever(pattern: str) -> None:
-    with pytest.raises(ValueError, match=r"repeats too often|longer than"):
+    with pytest.raises(ValueError, match=r"too large|longer than"):
         parse_pattern(pattern)
 
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from digitscan.core.errors import UsageError
+from digitscan.core.files import MAX_TOML, parse_toml, read_regular
 from digitscan.core.types import Layout
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class IngestConfig(_Section):
@@ -127,8 +127,8 @@ def _from_environment() -> dict[str, Any]:
         elif name.startswith("DIGITSCAN_") and "__" in name:
             section, _, key = name.removeprefix("DIGITSCAN_").lower().partition("__")
             try:
-                value = tomllib.loads(f"value = {raw}")["value"]
-            except tomllib.TOMLDecodeError:
+                value = parse_toml(f"value = {raw}")["value"]
+            except ValueError:
                 value = raw
             found.setdefault(section, {})[key] = value
     return found
@@ -152,8 +152,8 @@ def load_config(path: Path | None = None, overrides: dict[str, Any] | None = Non
     settings: dict[str, Any] = {}
     if path is not None:
         try:
-            settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            settings = parse_toml(read_regular(path, MAX_TOML).decode("utf-8"))
+        except (OSError, ValueError) as error:
             raise UsageError(f"cannot read configuration {path}: {error}", remedy="give a TOML file") from error
     settings = _merge(_merge(settings, _from_environment()), overrides or {})
     try:
