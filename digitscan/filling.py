@@ -38,8 +38,9 @@ from digitscan.cutting import Cutter, FormPage, Slot, whole_box
 from digitscan.finishing import worth_reading_whole
 from digitscan.forms.constraints import allows, constraint_of
 from digitscan.forms.draft import draft_zones
-from digitscan.forms.fields import FieldText, Guess, no_digits, read_field, reason_of, value_of
+from digitscan.forms.fields import FieldText, Guess, no_digits, read_field, reason_of
 from digitscan.forms.joint import Choice, weigh
+from digitscan.forms.points import Meaning, meaning_of, tells_of_point
 from digitscan.forms.readings import WholeLine
 from digitscan.forms.render import cells_of, draw_form
 from digitscan.imaging.geometry import is_light_on_dark
@@ -331,8 +332,19 @@ def _choice(slot: Slot, text: FieldText | None) -> Choice:
 
 
 def _number(text: str, read: FieldText, slot: Slot) -> Decimal:
-    value = value_of(text, read.written, slot.cell.zone)
-    return Decimal(value or text)
+    return Decimal(_meaning(text, read, slot).value or text)
+
+
+def _meaning(text: str, read: FieldText, slot: Slot) -> Meaning:
+    """The number that one of a field's guesses means."""
+    zone = slot.cell.zone
+    seen = (
+        text == read.best.text
+        and bool(zone.decimals)
+        and read.marks is not None
+        and tells_of_point(read.digits, read.marks, zone.decimals or 0)
+    )
+    return meaning_of(text, slot.printed.written if slot.printed else read.written, zone, point_seen=seen)
 
 
 def _reading(
@@ -398,6 +410,9 @@ def _reading(
         review, reasons = True, [*reasons, slot.note]
     if again is not None and again.best.text != best.text:
         review, reasons = True, [*reasons, f"with the form's own print it reads {again.best.text}"]
+    meaning = _meaning(best.text, text, slot)
+    if meaning.doubt:
+        review, reasons = True, [*reasons, meaning.doubt]
     rest = sorted((g for k, g in enumerate(choice.guesses) if k != choice.chosen), key=lambda g: -g.probability)
     return replace(
         empty,
@@ -414,5 +429,5 @@ def _reading(
         ),
         written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
         raw=text.raw if best.text != text.raw else "",
-        value=value_of(best.text, text.written, zone),
+        value=meaning.value,
     )

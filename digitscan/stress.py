@@ -24,7 +24,7 @@ from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageRef, 
 from digitscan.cutting import FormPage
 from digitscan.forms.constraints import Automaton, constraint_of
 from digitscan.forms.constraints import State as AutomatonState
-from digitscan.forms.fields import value_of
+from digitscan.forms.points import meaning_of
 from digitscan.forms.render import Cell
 from digitscan.training.drawing import GlyphBank, SheetStyle, paper
 from digitscan.training.handwriting import drawn_sources
@@ -136,7 +136,7 @@ def _fulfil(template: Template, page: int, values: dict[str, str], owner: Mappin
 
     def number(name: str) -> Decimal | None:
         text = values[name]
-        return Decimal(value_of(text, text, owner[name]) or text) if text else None
+        return Decimal(meaning_of(text, text, owner[name]).value or text) if text else None
 
     for rule in template.rule:
         parsed = parse_rule(rule.expression)

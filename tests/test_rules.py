@@ -29,8 +29,9 @@ from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import Roster, allows, constraint_of
 from digitscan.forms.ctc import likeliest_texts
 from digitscan.forms.decode import Edge, ScoredLattice
-from digitscan.forms.fields import Guess, read_field, reason_of, value_of
+from digitscan.forms.fields import Guess, read_field, reason_of
 from digitscan.forms.joint import Choice, weigh
+from digitscan.forms.points import Meaning, meaning_of
 from digitscan.forms.readings import WholeLine
 from digitscan.forms.totals import check_totals, find_totals
 from digitscan.stress import random_text
@@ -251,7 +252,7 @@ def test_no_line_and_no_rule_vouch_for_what_is_no_digit_in_its_box() -> None:
     ],
 )
 def test_values_follow_the_fields_declaration(text: str, written: str, rules: dict[str, object], value: str) -> None:
-    assert value_of(text, written, Rules.model_validate(rules)) == value
+    assert meaning_of(text, written, Rules.model_validate(rules)) == Meaning(value)
 
 
 def _choice(*texts: tuple[str, float]) -> Choice:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from digitscan.batch.corrections import StaleError
 from digitscan.batch.journal import JobFile
-from digitscan.batch.statements import ReadingKey, Statement
+from digitscan.batch.statements import ReadingKey, Statement, shown, with_decimals
 from digitscan.core.types import PageFailure
 from digitscan.core.version import __version__
 from digitscan.export.records import clean
@@ -114,12 +114,16 @@ class DoubtIn(BaseModel):
 
 
 class ItemOut(BaseModel):
-    """A reading to look at, with its pictures as PNG data URLs, empty where the file is gone."""
+    """A reading to look at, with its pictures as PNG data URLs, empty where the file is gone.
+
+    Of an amount, `text` has its point, before `decimals` digits.
+    """
 
     reading: KeyIn
     file: str
     page: int
     text: str
+    decimals: int
     written: str
     state: str
     confidence: float
@@ -186,12 +190,16 @@ def _item(desk: ReviewDesk, one: Doubtful) -> ItemOut:
         reading=_key(one.key),
         file=clean(desk.name_of(one.ref)),
         page=one.ref.page_number,
-        text=reading.text,
+        text=shown(reading),
+        decimals=len(reading.value.partition(".")[2]),
         written=reading.written,
         state=reading.state.value,
         confidence=round(reading.confidence, 4),
         reason=reading.reason,
-        alternatives=[(a.text, round(a.probability, 4)) for a in reading.alternatives],
+        alternatives=[
+            (with_decimals(a.text, reading.value) if "." in reading.value else a.text, round(a.probability, 4))
+            for a in reading.alternatives
+        ],
         seen=one.seen,
         crop=_url(desk.crop(one)),
         context=_url(desk.context(one)),
