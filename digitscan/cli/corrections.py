@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, teaching_errors
+from digitscan.cli.common import errors_console, show_table, teaching_errors
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What people said of a job's readings.")
 
@@ -62,9 +62,11 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file that was review
 
         from digitscan.review import agreement
 
-        table = Table("confidence", "settled", "confirmed", "corrected", "completed", "share as read")
+        table = Table()
+        for column in ("confidence", "settled", "confirmed", "corrected", "completed", "as read"):
+            table.add_column(column, justify="right", no_wrap=True)
         for band in agreement(job):
             share = f"{band.confirmed / band.settled:.1%}" if band.settled else ""
             counts = (band.settled, band.confirmed, band.corrected, band.completed)
             table.add_row(f"{band.low:.2f} to {band.high:.2f}", *map(str, counts), share)
-        Console(highlight=False).print(table)
+        show_table(Console(highlight=False), table)

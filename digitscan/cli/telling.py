@@ -168,7 +168,7 @@ class BarTeller(PlainTeller):
             TextColumn("{task.fields[note]}"),
         )  # fmt: skip
         self._bar = Progress(*columns, console=errors_console(), transient=True)
-        self._task = self._bar.add_task("reading pages", total=None, note="")
+        self._task = self._bar.add_task("reading pages", total=None, note="[dim]starting[/]")
         self._bar.start()
         return self
 

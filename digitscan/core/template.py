@@ -404,19 +404,33 @@ def _line_of(text: str, location: tuple[Any, ...]) -> int:
             start = heads[number]
         elif not heads:
             return 0
-    key = next((part for part in reversed(location) if isinstance(part, str)), "")
-    for k in range(start + 1, len(lines)):
-        if re.match(r"\s*\[", lines[k]):
-            break
-        if re.match(rf"\s*{re.escape(key)}\s*=", lines[k]):
-            return k + 1
+    # The last of these names may be of a type that was tried, and is then no key.
+    for key in (part for part in reversed(location[1:]) if isinstance(part, str)):
+        for k in range(start + 1, len(lines)):
+            if re.match(r"\s*\[", lines[k]):
+                break
+            if re.match(rf"\s*{re.escape(key)}\s*=", lines[k]):
+                return k + 1
     return start + 1
+
+
+def _line_naming(text: str, message: str) -> int:
+    """Line, 1-based, of the last table that has a name, or a rule, which an error of the whole template puts in quotes;
+    0 where there is none."""
+    lines = text.splitlines()
+    for quoted in re.findall(r"'([^']+)'", message):
+        for k in reversed(range(len(lines))):
+            if re.match(r"\s*(name|expression)\s*=", lines[k]) and re.search(
+                rf"[\"']{re.escape(quoted)}[\"']", lines[k]
+            ):
+                return k + 1
+    return 0
 
 
 def _explain(error: ValidationError, text: str, path: Path) -> UsageError:
     first = error.errors()[0]
     location = first["loc"]
-    line = _line_of(text, location)
+    line = _line_of(text, location) if location else _line_naming(text, first["msg"])
     where = f"{path}, line {line}" if line else str(path)
     if first["type"] == "extra_forbidden":
         key = str(location[-1])

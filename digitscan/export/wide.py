@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from digitscan.core.errors import UsageError
 from digitscan.core.template import PagesRule, Template, copy_name
 from digitscan.core.types import FieldReading, PageFailure, PageOutcome, PageResult, State
 
@@ -77,6 +78,11 @@ class Gatherer:
         match = outcome.form
         if match is None:
             return []
+        if match.name not in self._forms:
+            raise UsageError(
+                f"form {match.name} was used in this run and is not given now",
+                remedy=f"add --form with the template of {match.name}",
+            )
         if copies := _copies(outcome):
             return [FilledForm(ref.path, ref.page_number, match.name, {1}, readings) for readings in copies]
         done = []
