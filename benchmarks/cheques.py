@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from digitscan import Reader
-from digitscan.batch.reading import read_raster
-from digitscan.chequebook import lay_askew
-from digitscan.core.template import copy_name
+from digitscan.authoring.blank_cheque import lay_askew
+from digitscan.authoring.stress import DAMAGES, Pen, Rng, damaged, fill, random_values
 from digitscan.core.types import GrayImage, PageOutcome, PageRef, PageResult, RasterPage, State
-from digitscan.cutting import FormPage
-from digitscan.stress import DAMAGES, Pen, Rng, damaged, fill, random_values
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.template import copy_name
+from digitscan.pipeline.read import read_raster
 
 LINE = ("routing", "account", "serial")
 

@@ -16,8 +16,8 @@ import numpy as np
 from rich.console import Console
 
 from digitscan import Reader
-from digitscan.drawn import read_drawing
-from digitscan.stress import drawn_hands
+from digitscan.authoring.stress import drawn_hands
+from digitscan.web.drawings import read_drawing
 
 SHEET = (480, 960)
 FACES = (

@@ -25,9 +25,9 @@ from speed import form_page
 
 from digitscan import Reader
 from digitscan.batch.cluster import _BLOCK, chunk_size
-from digitscan.batch.journal import Journal
 from digitscan.core.types import PageRef, PageResult
 from digitscan.export.writers import open_writer
+from digitscan.jobs.journal import Journal
 
 
 def record(pages: int, outcome: PageResult, reader: Reader, folder: Path) -> dict[str, float]:

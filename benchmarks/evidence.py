@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from digitscan import Reader
 from digitscan.core.types import PageRef, RasterPage
-from digitscan.forms.decode import REJECT_COST_NUMBER
-from digitscan.forms.readings import WholeLine, rank_texts
-from digitscan.preparing import prepare_page
+from digitscan.decoding.lattice import REJECT_COST_NUMBER
+from digitscan.decoding.rivals import WholeLine, rank_texts
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.lines import draw_sheet
 from digitscan.training.recipes import TrainingConfig

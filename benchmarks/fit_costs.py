@@ -1,6 +1,6 @@
 """Fits what cuts and shapes cost in a lattice: ``python benchmarks/fit_costs.py [--data DIR] [--count N]``.
 
-Draws numbers, takes them apart as the reader does, and changes one cost of `digitscan.forms.decode.Costs` after the
+Draws numbers, takes them apart as the reader does, and changes one cost of `digitscan.decoding.lattice.Costs` after the
 other as long as the true texts become likelier among their rivals. With ``cheque-amounts`` in the data folder the share
 of them that the lattice alone reads right is printed before and after; nothing is fitted to them.
 """
@@ -22,9 +22,10 @@ from rich.progress import track
 
 from digitscan import Reader
 from digitscan.core.types import PageRef, Posteriors, RasterPage
-from digitscan.forms.decode import COSTS, REJECT_COST_NUMBER, Costs, ScoredLattice
+from digitscan.decoding.lattice import COSTS, REJECT_COST_NUMBER, Costs, ScoredLattice
 from digitscan.ingest.pages import load_page
-from digitscan.preparing import PreparedString, prepare_page
+from digitscan.pipeline.prepare import prepare_page
+from digitscan.regions.prepared import PreparedString
 
 ROOT = Path(__file__).resolve().parent.parent
 UNSEEN_SEED = 99_000_019

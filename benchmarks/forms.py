@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan import Reader
-from digitscan.batch.reading import read_raster
+from digitscan.authoring.stress import Forecast, Pen, Rng, fill, random_values, stress_pages
 from digitscan.core.config import Config
-from digitscan.core.template import MM_PER_INCH
-from digitscan.filling import FormSet
-from digitscan.forms.draft import draft_zones
-from digitscan.imaging.register import best_fit, point_to_source
+from digitscan.forms.formset import FormSet
+from digitscan.forms.registration import best_fit, point_to_source
+from digitscan.forms.template import MM_PER_INCH
+from digitscan.forms.zones import draft_zones
 from digitscan.imaging.rules import print_mask
-from digitscan.stress import Forecast, Pen, Rng, fill, random_values, stress_pages
+from digitscan.pipeline.read import read_raster
 from digitscan.training.drawing import trim, warp
 from digitscan.training.sources import load_mnist, tight
 

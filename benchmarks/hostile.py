@@ -32,8 +32,8 @@ import httpx2 as httpx
 import numpy as np
 from rich.console import Console
 
-from digitscan.batch.journal import Journal
 from digitscan.core.types import Box, FieldReading, ModelInfo, PageRef, PageResult, Quality, RunInfo, State
+from digitscan.jobs.journal import Journal
 
 ODD: tuple[Any, ...] = (
     None, "", "\x00", "../../../etc/passwd", "A" * 100_000, -1, 2**63, 1e308, True, [], {}, [[]] * 50, "٣",

@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from digitscan import Reader
-from digitscan.core.template import load_template
+from digitscan.authoring.stress import Canvas, Pen, Rng, damaged, drawn_hands
 from digitscan.core.types import FieldReading, PageResult
-from digitscan.filling import load_form_page
-from digitscan.stress import Canvas, Pen, Rng, damaged, drawn_hands
+from digitscan.forms.load import load_form_page
+from digitscan.forms.template import load_template
 from digitscan.training.lines import draw_sign
 
 WAYS = ("plain", "raised", "faint", "comma", "fraction")

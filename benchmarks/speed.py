@@ -23,9 +23,10 @@ from rich.table import Table
 
 from digitscan import Reader
 from digitscan.core.types import PageRef
-from digitscan.finishing import answers_by_string, finish_page, views_of, worth_reading_whole
 from digitscan.ingest.pages import load_page
-from digitscan.preparing import prepare_page
+from digitscan.pipeline.finish import finish_page
+from digitscan.pipeline.prepare import prepare_page
+from digitscan.pipeline.second_reader import answers_by_string, views_of, worth_reading_whole
 
 
 def form_page(seed: int) -> np.ndarray:

@@ -28,11 +28,11 @@ from rich.table import Table
 from strings import HEIGHT, Rng, glyph, side_by_side
 
 from digitscan import Reader
-from digitscan.batch.reading import read_raster
+from digitscan.authoring.stress import damaged, fill, random_values
 from digitscan.core.config import Config
 from digitscan.core.types import FieldReading, PageRef, PageResult, RasterPage, State
-from digitscan.filling import FormSet
-from digitscan.stress import damaged, fill, random_values
+from digitscan.forms.formset import FormSet
+from digitscan.pipeline.read import read_raster
 from digitscan.training.sources import load_mnist
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,7 +19,7 @@ from rich.table import Table
 from digitscan import Reader
 from digitscan.core.types import PageRef, PageResult, RasterPage, State
 from digitscan.evaluation.metrics import wilson_interval
-from digitscan.preparing import prepare_page
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.training.sources import load_mnist, tight
 
 HEIGHT = 56

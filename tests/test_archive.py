@@ -14,8 +14,9 @@ import pytest
 
 from digitscan.core.types import RunInfo, State
 from digitscan.export.archive import write_alto
+from digitscan.export.base import COLUMNS
 from digitscan.export.wide import FormColumns
-from digitscan.export.writers import COLUMNS, WriterOptions, open_writer
+from digitscan.export.writers import WriterOptions, open_writer
 from tests.test_export import FAILURE, reading, result
 
 XHTML = "{http://www.w3.org/1999/xhtml}"

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from digitscan import Reader
-from digitscan.batch.reading import read_raster
-from digitscan.chequebook import draw_cheque, line_of, print_line
-from digitscan.cheques import cheque_form, find_cheques
+from digitscan.authoring.blank_cheque import draw_cheque, line_of, print_line
+from digitscan.authoring.stress import damaged, drawn_hands, fill, random_values
 from digitscan.cli.app import app
 from digitscan.core.errors import UsageError
-from digitscan.core.micr import AMOUNT, DASH, GLYPHS, MODULE_INCH, ON_US, SYMBOLS, TRANSIT, parts_of_line
-from digitscan.core.template import load_template
 from digitscan.core.types import PageFailure, PageRef, PageResult, RasterPage, State
-from digitscan.cutting import FormPage
+from digitscan.forms.cheques import cheque_form, find_cheques
+from digitscan.forms.form_page import FormPage
+from digitscan.forms.template import load_template
 from digitscan.imaging.binarize import binarize, soft_ink
-from digitscan.micr import read_micr_lines
-from digitscan.recognition.micr import draw_glyph
-from digitscan.stress import damaged, drawn_hands, fill, random_values
+from digitscan.micr.match import draw_glyph
+from digitscan.micr.read import read_micr_lines
+from digitscan.micr.standard import AMOUNT, DASH, GLYPHS, MODULE_INCH, ON_US, SYMBOLS, TRANSIT, parts_of_line
+from digitscan.pipeline.read import read_raster
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 PERSON = f"{TRANSIT}122000661{TRANSIT}0545{DASH}03739{ON_US} 1042"
@@ -236,7 +236,7 @@ def test_firms_cheques_are_told_from_persons(form: FormPage) -> None:
     ids=["box", "anchor", "part", "size"],
 )
 def test_mistakes_in_a_template_are_named(change: tuple[str, str], says: str, tmp_path: Path) -> None:
-    from digitscan.core.template import SHIPPED
+    from digitscan.forms.template import SHIPPED
 
     text = (SHIPPED / "us-cheque.toml").read_text()
     assert change[0] in text

@@ -14,14 +14,14 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 import digitscan
-from digitscan.batch.journal import Journal
 from digitscan.cli.app import app
 from digitscan.cli.common import show_table
 from digitscan.core.config import load_config
 from digitscan.core.errors import UsageError
-from digitscan.core.template import load_template
 from digitscan.core.types import FormMatch, ModelInfo, PageRef, PageResult, Quality, RunInfo
+from digitscan.forms.template import load_template
 from digitscan.imaging.frame import without_frame
+from digitscan.jobs.journal import Journal
 from tests.conftest import ROOT, paper, put
 from tests.small_form import SMALL, write_template
 from tests.test_export import reading

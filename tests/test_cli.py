@@ -21,7 +21,7 @@ from digitscan.cli.app import app
 from digitscan.cli.lattices import lattice_sheet
 from digitscan.core.config import Config
 from digitscan.core.types import Layout, ModelInfo, PageRef, RasterPage
-from digitscan.preparing import prepare_page
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.segmentation.cuts import StringLattice
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
 

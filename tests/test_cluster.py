@@ -11,11 +11,11 @@ import pytest
 from digitscan.batch import cluster as on_cluster
 from digitscan.batch.cluster import read_pages_on_cluster
 from digitscan.batch.crew import Setup
-from digitscan.batch.items import PageRead
 from digitscan.batch.local import read_pages
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageRef, PageResult
+from digitscan.pipeline.items import PageRead
 from digitscan.recognition.registry import locate
 from digitscan.recognition.runtime import Classifier
 from tests.conftest import SAMPLES

@@ -7,16 +7,9 @@ from dataclasses import replace
 import pytest
 
 from digitscan.core.types import Alternative, Box, FieldReading, State
-from digitscan.forms.columns import (
-    Placed,
-    doubt_lengths,
-    find_columns,
-    in_columns,
-    weigh_lengths,
-    with_overlooked,
-    without_stray_rows,
-)
-from digitscan.forms.readings import ReadDigit, ReadString
+from digitscan.decoding.readings import ReadDigit, ReadString
+from digitscan.tables.checks import doubt_lengths, weigh_lengths, with_overlooked
+from digitscan.tables.columns import Placed, find_columns, in_columns, without_stray_rows
 
 
 def number(text: str, x: int, row: int, *, y: int = 0, height: int = 30) -> ReadString:

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from digitscan.core.types import SIGNS, STRUCK_OUT
-from digitscan.forms.ctc import (
-    align,
-    digits_alone,
-    likeliest_texts,
-    log_probabilities,
-    spell_signs,
-    struck_share,
-)
+from digitscan.decoding.ctc import align, digits_alone, likeliest_texts, log_probabilities, spell_signs, struck_share
 from digitscan.recognition.lines import ALPHABET
 
 

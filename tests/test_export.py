@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from digitscan.core.atomic import AtomicFile
 from digitscan.core.errors import OutputError, UsageError
 from digitscan.core.types import (
     Alternative,
@@ -26,8 +27,8 @@ from digitscan.core.types import (
     State,
 )  # fmt: skip
 from digitscan.export.annotate import annotation_path, draw, write_annotation
-from digitscan.export.atomic import AtomicFile
-from digitscan.export.writers import COLUMNS, open_writer
+from digitscan.export.base import COLUMNS
+from digitscan.export.writers import open_writer
 
 HERE = Box(10, 20, 60, 30)
 

@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from digitscan import Reader
-from digitscan.batch.reading import read_raster
+from digitscan.authoring.drafting import blank_from_filled
+from digitscan.authoring.stress import damaged, drawn_hands, fill, random_values, stress_pages
 from digitscan.cli.app import app
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
-from digitscan.core.template import load_template
 from digitscan.core.types import (
     Box,
     FieldReading,
@@ -29,13 +29,13 @@ from digitscan.core.types import (
     RasterPage,
     State,
 )
-from digitscan.drafting import blank_from_filled
 from digitscan.export.wide import FormColumns, Gatherer, form_row, header
-from digitscan.filling import FormSet
-from digitscan.forms.draft import draft_zones
-from digitscan.imaging.register import best_fit, describe_blank, point_to_source
+from digitscan.forms.formset import FormSet
+from digitscan.forms.registration import best_fit, describe_blank, point_to_source
+from digitscan.forms.template import load_template
+from digitscan.forms.zones import draft_zones
 from digitscan.imaging.rules import print_mask
-from digitscan.stress import damaged, drawn_hands, fill, random_values, stress_pages
+from digitscan.pipeline.read import read_raster
 from tests.small_form import FORMS, SMALL, write_template
 
 # ------------------------------------------------------------------------------------------- registration

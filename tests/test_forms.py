@@ -6,10 +6,12 @@ import numpy as np
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import SIGNS, Box
-from digitscan.forms.context import Neighbour, neighbour, plausible
-from digitscan.forms.decode import Edge, ScoredLattice, shares
+from digitscan.decoding.lattice import Edge, ScoredLattice, shares
+from digitscan.decoding.readings import ReadDigit, ReadString
+from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.strings import read_string
 from digitscan.forms.fields import read_field
-from digitscan.forms.readings import ReadDigit, ReadString, WholeLine, read_string
+from digitscan.pipeline.context import Neighbour, neighbour, plausible
 
 
 def sure(*digits: int | None, p: float = 0.98) -> np.ndarray:

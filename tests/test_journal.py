@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from digitscan.batch.journal import JobFile, Journal, origin_of
 from digitscan.batch.local import read_pages
 from digitscan.cli.app import app
 from digitscan.core.config import Config
@@ -36,6 +35,7 @@ from digitscan.core.types import (
     RunInfo,
     State,
 )
+from digitscan.jobs.journal import JobFile, Journal, origin_of
 
 RUN = RunInfo("1", ModelInfo("m", "f" * 64, 1), {"layout": "auto", "decode": {"min_confidence": 0.3}}, None)
 

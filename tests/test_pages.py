@@ -14,11 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import digitscan
-from digitscan import layout, orientation
 from digitscan.batch import local
-from digitscan.batch import reading as one_page
 from digitscan.batch.local import read_pages
-from digitscan.batch.reading import read_raster
 from digitscan.core.config import Config, IngestConfig
 from digitscan.core.geometry import map_points
 from digitscan.core.types import (
@@ -36,11 +33,17 @@ from digitscan.core.types import (
     RasterPage,
     State,
 )
-from digitscan.finishing import finish_page
-from digitscan.orientation import Reading, best_turn, in_doubt, text_lines, uprightness
-from digitscan.preparing import PreparedPage, find_ink, prepare_page
+from digitscan.imaging.ink import find_ink
+from digitscan.layout import find as layout
+from digitscan.pipeline import orientation
+from digitscan.pipeline import read as one_page
+from digitscan.pipeline.finish import finish_page
+from digitscan.pipeline.orientation import Reading, best_turn, in_doubt, text_lines, uprightness
+from digitscan.pipeline.prepare import prepare_page
+from digitscan.pipeline.read import read_raster
 from digitscan.recognition.lines import Line
 from digitscan.recognition.runtime import Classifier
+from digitscan.regions.prepared import PreparedPage
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from digitscan.core.template import Rules
 from digitscan.core.types import Box
+from digitscan.decoding.readings import ReadDigit
 from digitscan.forms.points import Meaning, meaning_of, tells_of_point
-from digitscan.forms.readings import ReadDigit
+from digitscan.forms.template import Rules
 
 ENGLISH = {"decimals": 2, "locale": "en"}
 GERMAN = {"decimals": 2, "locale": "de"}

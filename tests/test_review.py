@@ -17,13 +17,13 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from digitscan.batch.corrections import Corrections, StaleError
-from digitscan.batch.journal import JobFile, Journal
-from digitscan.batch.statements import DOUBT, WITHDRAWN, ReadingKey, Statement, corrected
 from digitscan.cli.app import app
 from digitscan.core.errors import UsageError
 from digitscan.core.types import Box, PageRef, PageResult, Quality, RunInfo, State
-from digitscan.review import Filter, ReviewDesk, agreement, turn_of
+from digitscan.jobs.corrections import Corrections, StaleError
+from digitscan.jobs.journal import JobFile, Journal
+from digitscan.jobs.review import Filter, ReviewDesk, agreement, turn_of
+from digitscan.jobs.statements import DOUBT, WITHDRAWN, ReadingKey, Statement, corrected
 from digitscan.web.app import create_app
 from digitscan.web.settings import WebSettings
 from tests.conftest import free_port, paper, put, wait_until_up

@@ -11,30 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digitscan.authoring.stress import random_text
 from digitscan.core.config import DecodeConfig
 from digitscan.core.errors import UsageError
-from digitscan.core.patterns import parse_pattern
-from digitscan.core.rules import parse_rule
-from digitscan.core.template import Rules, load_template
-from digitscan.core.types import (
-    Alternative,
-    Box,
-    FieldReading,
-    PageRef,
-    PageResult,
-    Quality,
-    State,
-)
+from digitscan.core.types import Alternative, Box, FieldReading, PageRef, PageResult, Quality, State
+from digitscan.decoding.automata import Roster, allows
+from digitscan.decoding.ctc import likeliest_texts
+from digitscan.decoding.joint import Choice, Guess, weigh
+from digitscan.decoding.lattice import Edge, ScoredLattice
+from digitscan.decoding.patterns import parse_pattern
+from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rules import parse_rule
 from digitscan.export.tables import as_rows, write_tables
-from digitscan.forms.constraints import Roster, allows, constraint_of
-from digitscan.forms.ctc import likeliest_texts
-from digitscan.forms.decode import Edge, ScoredLattice
-from digitscan.forms.fields import Guess, read_field, reason_of
-from digitscan.forms.joint import Choice, weigh
+from digitscan.forms.constraints import constraint_of
+from digitscan.forms.fields import read_field, reason_of
 from digitscan.forms.points import Meaning, meaning_of
-from digitscan.forms.readings import WholeLine
-from digitscan.forms.totals import check_totals, find_totals
-from digitscan.stress import random_text
+from digitscan.forms.template import Rules, load_template
+from digitscan.tables.totals import check_totals, find_totals
 from tests.small_form import SMALL, write_template
 
 # ---------------------------------------------------------------------------------------------- templates

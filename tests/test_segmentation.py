@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from digitscan.core.types import Box
+from digitscan.layout.brackets import find_brackets
+from digitscan.layout.grid import aligned_cells, corridors
+from digitscan.layout.ruled import RuledTable, ruled_lines
+from digitscan.layout.strings import Barriers, character_like, find_strings, reading_order
 from digitscan.segmentation import seams
-from digitscan.segmentation.brackets import find_brackets
 from digitscan.segmentation.components import cut_out, label
 from digitscan.segmentation.cuts import MAX_JOINED, build_lattices
-from digitscan.segmentation.grid import aligned_cells, corridors
-from digitscan.segmentation.ruled import RuledTable, ruled_lines
+from digitscan.segmentation.marks import one_string
 from digitscan.segmentation.seams import Seam, find_cuts, split
-from digitscan.segmentation.strings import Barriers, character_like, find_strings, one_string, reading_order
 from digitscan.segmentation.struck import covers, find_struck
 from tests.conftest import put
 

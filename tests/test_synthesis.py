@@ -57,7 +57,7 @@ def test_a_page_is_read_as_training_drew_it(classifier: Classifier) -> None:
     large = cv2.resize(glyph, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     region = image[150 : 150 + large.shape[0], 180 : 180 + large.shape[1]]
     region[:] = (region * (1 - 0.8 * large / 255.0)).astype(np.uint8)
-    from digitscan.preparing import prepare_page
+    from digitscan.pipeline.prepare import prepare_page
 
     config = Config(layout="page", imaging={"deskew": False, "orientation": "0"})  # type: ignore[arg-type]
     page = prepare_page(RasterPage(PageRef("p"), image), config)

@@ -17,12 +17,12 @@ import cv2
 import pytest
 from typer.testing import CliRunner
 
-from digitscan.batch.items import PageRead
-from digitscan.batch.journal import JobFile, Journal
 from digitscan.batch.watch import Inbox, watch
 from digitscan.cli.app import app
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageRef, RunInfo
+from digitscan.jobs.journal import JobFile, Journal
+from digitscan.pipeline.items import PageRead
 from tests.conftest import paper, put
 from tests.test_export import reading, result
 

@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from digitscan import Reader
-from digitscan.batch.journal import Journal
+from digitscan.authoring.stress import drawn_hands
 from digitscan.core.types import Box, PageResult
-from digitscan.drawn import numbers_in, read_drawing
 from digitscan.export.records import page_record
-from digitscan.stress import drawn_hands
+from digitscan.jobs.journal import Journal
 from digitscan.web.app import create_app
+from digitscan.web.drawings import numbers_in, read_drawing
 from digitscan.web.settings import WebSettings, new_token
 from digitscan.web.work import Uploads
 from tests.conftest import free_port, served

@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from digitscan.core.config import Config
-from digitscan.core.template import load_template
-from digitscan.filling import FormSet
+from digitscan.forms.formset import FormSet
+from digitscan.forms.template import load_template
 from digitscan.web.app import create_app
 from digitscan.web.settings import WebSettings
 from tests.conftest import SAMPLES, free_port, served

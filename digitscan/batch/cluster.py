@@ -19,11 +19,11 @@ from itertools import islice
 from typing import Any
 
 from digitscan.batch.crew import Crew, Setup
-from digitscan.batch.items import PageRead
-from digitscan.batch.reading import pages_of
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
+from digitscan.pipeline.items import PageRead
+from digitscan.pipeline.read import pages_of
 
 _SOURCES = 256
 """Sources that are listed at a time."""

@@ -29,10 +29,10 @@ from digitscan.core.cores import usable_cores
 from digitscan.core.processes import end_group, write_frame
 
 if TYPE_CHECKING:
-    from digitscan.batch.items import PageRead, Ready
     from digitscan.core.config import Config
-    from digitscan.core.template import Template
     from digitscan.core.types import PageFailure, PageRef
+    from digitscan.forms.template import Template
+    from digitscan.pipeline.items import PageRead, Ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +226,8 @@ class Crew:
 
     def read(self, ref: PageRef, keep_image: bool) -> PageRead:
         """Read a page; one that costs its worker is tried once more alone, and then is a failure."""
-        from digitscan.batch.items import PageRead
         from digitscan.core.types import PageFailure
+        from digitscan.pipeline.items import PageRead
 
         started = time.monotonic()
         answer: PageRead | PageFailure = self._try_twice("read", ref, ref, keep_image)
@@ -238,8 +238,8 @@ class Crew:
 
     def prepare(self, ref: PageRef) -> Ready:
         """Prepare a page for a classifier elsewhere; fails as `read` does."""
-        from digitscan.batch.items import Ready
         from digitscan.core.types import PageFailure
+        from digitscan.pipeline.items import Ready
 
         answer: Ready | PageFailure = self._try_twice("prepare", ref, ref)
         return Ready(ref, settled=answer) if isinstance(answer, PageFailure) else answer

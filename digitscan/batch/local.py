@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from digitscan.batch.crew import Crew, default_jobs
-from digitscan.batch.items import Classify, PageRead, ReadLines, Ready
 from digitscan.core.config import Config
 from digitscan.core.stop import Interrupted, Stop
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
+from digitscan.pipeline.items import Classify, PageRead, ReadLines, Ready
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
-    from digitscan.filling import FormSet
+    from digitscan.forms.formset import FormSet
 
 _AHEAD = 2
 """Pages that each worker may be ahead of the classifier: memory stays flat."""
@@ -138,7 +138,7 @@ def read_pages(
             calls.result()
         if classifier is None:
             raise RuntimeError("only a classifier has groups that wait for it")
-        from digitscan.batch.reading import finish_ready
+        from digitscan.pipeline.read import finish_ready
 
         return finish_ready(group, classifier, config, line_reader, keep_images)
 
@@ -181,7 +181,7 @@ def read_pages(
                     if item.settled is not None:
                         yield PageRead(item.settled, item.image, item.seconds)
                 continue
-            from digitscan.batch.reading import classify_together
+            from digitscan.pipeline.read import classify_together
 
             classified.append((group, network.submit(classify_together, group, classifier)))
             if len(classified) > 1:
@@ -238,7 +238,7 @@ def _refs(sources: Iterable[str | PageFailure], config: Config, crew: Crew | Non
         elif crew is not None:
             yield from crew.list(source)
         else:
-            from digitscan.batch.reading import pages_of
+            from digitscan.pipeline.read import pages_of
 
             yield from pages_of(source, config)
 
@@ -258,7 +258,7 @@ def _work(
     def do(ref: PageRef) -> Ready:
         with stop.busy(f"{ref.path}, page {ref.page_number}"):
             if crew is None:
-                from digitscan.batch.reading import prepare
+                from digitscan.pipeline.read import prepare
 
                 return prepare(ref, config, forms)
             if classifier is not None:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from digitscan.batch.items import PageRead
-from digitscan.batch.journal import Journal
 from digitscan.core.errors import OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult
 from digitscan.ingest.discover import find_sources
+from digitscan.jobs.journal import Journal
+from digitscan.pipeline.items import PageRead
 
 ReadFile = Callable[[str], Iterable[PageRead]]
 """Reads all pages of one file."""

@@ -28,7 +28,7 @@ class _Desk:
         self.config = setup.config
         self.forms = None
         if setup.templates:
-            from digitscan.filling import FormSet
+            from digitscan.forms.formset import FormSet
 
             self.forms = FormSet(setup.templates, setup.config)
         given = {"device": "cpu", "threads": setup.threads}
@@ -37,19 +37,19 @@ class _Desk:
         self._say = say
 
     def do(self, task: str, given: tuple[Any, ...]) -> object:
-        from digitscan.batch import reading
+        from digitscan.pipeline import read
 
         if task == "list":
             (source,) = given
-            return list(reading.pages_of(source, self.config))
+            return list(read.pages_of(source, self.config))
         if task == "prepare":
             (ref,) = given
-            return reading.prepare(ref, self.config, self.forms, self._say)
+            return read.prepare(ref, self.config, self.forms, self._say)
         if self.classifier is None:
             raise RuntimeError("this worker was not told to read")
         ref, keep_image = given
-        ready = reading.prepare(ref, self.config, self.forms, self._say)
-        return reading.read_ready([ready], self.classifier, self.config, self.line_reader, keep_image)[0]
+        ready = read.prepare(ref, self.config, self.forms, self._say)
+        return read.read_ready([ready], self.classifier, self.config, self.line_reader, keep_image)[0]
 
 
 def _started(setup: Setup, say: Callable[[str], None]) -> tuple[_Desk | None, tuple[str, str, str] | None]:
@@ -132,7 +132,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     # Libraries load while the parent still makes up its mind.
-    import digitscan.batch.reading
+    import digitscan.pipeline.read
     import digitscan.recognition.runtime  # noqa: F401
 
     try:

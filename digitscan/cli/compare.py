@@ -45,10 +45,10 @@ def compare(
         from rich.console import Console
         from rich.table import Table
 
-        from digitscan.assessment import compare as measure
+        from digitscan.core.atomic import write_whole
         from digitscan.core.errors import UsageError
+        from digitscan.evaluation.assessment import compare as measure
         from digitscan.evaluation.compare import ModelRow, to_csv, to_markdown
-        from digitscan.export.atomic import write_whole
         from digitscan.recognition.registry import CARD_FILE, find_models
         from digitscan.training.classical import SUMMARIES
         from digitscan.training.fit import train

@@ -32,9 +32,9 @@ def export(
 
         import cv2
 
-        from digitscan.batch.journal import JobFile
-        from digitscan.export.atomic import write_whole
-        from digitscan.review import labelled_crops
+        from digitscan.core.atomic import write_whole
+        from digitscan.jobs.journal import JobFile
+        from digitscan.jobs.review import labelled_crops
 
         JobFile(job).close()
         written: Counter[str] = Counter()
@@ -60,7 +60,7 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file that was review
         from rich.console import Console
         from rich.table import Table
 
-        from digitscan.review import agreement
+        from digitscan.jobs.review import agreement
 
         table = Table()
         for column in ("confidence", "settled", "confirmed", "corrected", "completed", "as read"):

@@ -38,8 +38,8 @@ def preview(
         import numpy as np
 
         from digitscan.cli.stages import contact_sheet
+        from digitscan.core.atomic import write_whole
         from digitscan.core.types import CLASS_COUNT, NOT_A_DIGIT
-        from digitscan.export.atomic import write_whole
         from digitscan.training.drawing import GlyphBank
         from digitscan.training.recipes import TrainingConfig
         from digitscan.training.stream import training_sources

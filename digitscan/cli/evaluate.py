@@ -35,10 +35,10 @@ def evaluate(
         from rich.console import Console
         from rich.table import Table
 
-        from digitscan.assessment import evaluate as assess
+        from digitscan.core.atomic import write_whole
         from digitscan.core.errors import UsageError
+        from digitscan.evaluation.assessment import evaluate as assess
         from digitscan.evaluation.report import to_html, to_json
-        from digitscan.export.atomic import write_whole
 
         for path in out or ():
             if path.suffix.lower() not in (".html", ".json"):

@@ -10,7 +10,7 @@ import typer
 from digitscan.cli.common import errors_console, show_table, teaching_errors
 
 if TYPE_CHECKING:
-    from digitscan.stress import Score
+    from digitscan.authoring.stress import Score
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,8 +53,8 @@ def new(
       digitscan form new filled1.png filled2.png filled3.png -o survey.toml --dpi 300
     """
     with teaching_errors():
+        from digitscan.authoring.drafting import draft_form
         from digitscan.core.errors import UsageError
-        from digitscan.drafting import draft_form
 
         if out.exists() and not force:
             raise UsageError(f"{out} is there already", remedy="name another file, or give --force")
@@ -82,9 +82,9 @@ def check(
       digitscan form check survey.toml scan.png -o zones.png
     """
     with teaching_errors():
-        from digitscan.core.template import load_template
-        from digitscan.drafting import zone_pictures
-        from digitscan.export.atomic import write_whole
+        from digitscan.authoring.drafting import zone_pictures
+        from digitscan.core.atomic import write_whole
+        from digitscan.forms.template import load_template
 
         form = load_template(template)
         console = errors_console()
@@ -110,9 +110,9 @@ def print_form(
       digitscan form print survey.toml -o survey.pdf
     """
     with teaching_errors():
-        from digitscan.core.template import load_template
-        from digitscan.drafting import printed_form
-        from digitscan.export.atomic import write_whole
+        from digitscan.authoring.drafting import printed_form
+        from digitscan.core.atomic import write_whole
+        from digitscan.forms.template import load_template
 
         write_whole(out, printed_form(load_template(template), out.suffix.lower(), dpi))
         errors_console().print(f"[dim]wrote[/] {out}")
@@ -134,9 +134,9 @@ def stress(
     with teaching_errors():
         from rich.progress import track
 
-        from digitscan.batch.reading import read_raster
+        from digitscan.authoring.stress import Forecast, drawn_hands, stress_pages
+        from digitscan.pipeline.read import read_raster
         from digitscan.reader import Reader
-        from digitscan.stress import Forecast, drawn_hands, stress_pages
 
         console = errors_console()
         reader = Reader(forms=templates)
@@ -159,7 +159,7 @@ def stress(
 def _save(folder: Path, page: Any) -> None:
     import cv2
 
-    from digitscan.export.atomic import write_whole
+    from digitscan.core.atomic import write_whole
 
     write_whole(folder / f"{page.ref.path}.png", cv2.imencode(".png", page.image)[1].tobytes())
 

@@ -25,7 +25,7 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file beside a run's 
         from rich.console import Console
         from rich.table import Table
 
-        from digitscan.batch.journal import JobFile
+        from digitscan.jobs.journal import JobFile
 
         file = JobFile(job)
         s = file.summary()
@@ -71,13 +71,13 @@ def export(
     with teaching_errors():
         from contextlib import ExitStack
 
-        from digitscan.batch.journal import JobFile
-        from digitscan.cli.process import form_columns
+        from digitscan.cli.outputs import form_columns
         from digitscan.core.errors import UsageError
-        from digitscan.core.template import load_template
         from digitscan.core.types import PageResult
         from digitscan.export.archive import write_alto
         from digitscan.export.writers import WriterOptions, check_target, open_writer
+        from digitscan.forms.template import load_template
+        from digitscan.jobs.journal import JobFile
 
         if not out and alto is None:
             raise UsageError("nothing to write", remedy="give --out or --alto")

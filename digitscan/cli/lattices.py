@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import NOT_A_DIGIT, Posteriors
-from digitscan.forms.decode import REJECT_COST_NUMBER, REJECT_COST_PAGE, Path, ScoredLattice, shares
-from digitscan.preparing import lattice_edges
+from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Path, ScoredLattice, shares
+from digitscan.regions.prepared import lattice_edges
 from digitscan.segmentation.cuts import StringLattice
 
 Picture = NDArray[np.uint8]

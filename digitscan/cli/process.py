@@ -13,47 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from digitscan.cli.common import leave, settings, teaching_errors
-from digitscan.cli.telling import Tally, Teller, teller
+from digitscan.cli.outputs import Folders, Outputs, add_rows, form_columns, job_path, result_table
+from digitscan.cli.progress import Tally, Teller, teller
 from digitscan.core.stop import Interrupted, Stop
 
 if TYPE_CHECKING:
-    from digitscan.batch.items import PageRead
-    from digitscan.core.types import PageOutcome
+    from digitscan.pipeline.items import PageRead
 
 LayoutName = Literal["auto", "page", "line", "digit", "table"]
 _WRITE = "What comes out"
 _READ = "How to read"
 _RUN = "How to run"
-
-
-def result_table() -> Any:
-    """An empty table for readings."""
-    from rich.table import Table
-
-    table = Table(header_style="bold")
-    for name, justify in (
-        ("file", "left"), ("page", "right"), ("field", "left"), ("row", "right"), ("col", "right"),
-        ("text", "left"), ("confidence", "right"), ("note", "left"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    return table
-
-
-def add_rows(table: Any, outcome: PageOutcome) -> None:
-    """Show a page's readings, or its failure, as rows."""
-    from rich.markup import escape
-
-    from digitscan.core.types import PageFailure
-
-    name, page = escape(Path(outcome.ref.path).name), str(outcome.ref.page_number)
-    if isinstance(outcome, PageFailure):
-        table.add_row(name, page, "", "", "", "", "", f"[red]{escape(outcome.message)}[/]")
-        return
-    for r in outcome.readings:
-        color = "green" if r.confidence >= 0.9 else "yellow" if r.confidence >= 0.6 else "red"
-        cell = [str(v) if v is not None else "" for v in (r.row, r.column)]
-        note = escape(r.reason) if r.review else ""
-        table.add_row(name, page, r.name, *cell, f"[bold]{r.text}[/]", f"[{color}]{r.confidence:.3f}[/]", note)
 
 
 def process(
@@ -219,38 +189,13 @@ def process(
         )  # fmt: skip
         if wide and not form:
             raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
-        asked = _Outputs(out or [], annotate, tables, alto, wide, excel, job_path(job, out or [], no_job), fresh)
+        asked = Outputs(out or [], annotate, tables, alto, wide, excel, job_path(job, out or [], no_job), fresh)
         own_processes = chosen.batch.isolated and engine == "local"
         if not own_processes:
             crew.close()
         telling = teller(Tally(), quiet=quiet, json_lines=log_json)
         way = _Way(jobs, crew if own_processes else None, address if engine == "ray" else None)
         _run(sources, asked, chosen, way, telling, form or [])
-
-
-@dataclass(frozen=True, slots=True)
-class _Outputs:
-    """What a run writes, and where."""
-
-    out: list[str]
-    annotate: Path | None
-    tables: Path | None
-    alto: Path | None
-    wide: bool
-    excel: bool
-    job: Path | None
-    fresh: bool
-
-    @property
-    def folders(self) -> list[Path]:
-        """Folders that get a file a page."""
-        return [folder for folder in (self.annotate, self.tables, self.alto) if folder is not None]
-
-    @property
-    def own(self) -> set[Path]:
-        """Resolved paths that must not be taken for sources."""
-        written = [Path(target) for target in self.out] + self.folders + ([self.job] if self.job else [])
-        return {path.resolve() for path in written}
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,55 +207,7 @@ class _Way:
     cluster: str | None
 
 
-class _Folders:
-    """Writes what goes into folders: pictures, tables, ALTO."""
-
-    def __init__(self, asked: _Outputs, run: Any) -> None:
-        self._asked, self._run = asked, run
-        self._taken: dict[Path, set[str]] = {folder: set() for folder in asked.folders}
-        for folder in asked.folders:
-            _check_folder(folder)
-
-    def write(self, page: Any) -> None:
-        """Write what a page gives."""
-        from digitscan.core.types import PageResult
-
-        if not isinstance(page.outcome, PageResult):
-            return
-        asked, taken = self._asked, self._taken
-        if asked.annotate is not None and page.image is not None:
-            from digitscan.export.annotate import write_annotation
-
-            write_annotation(asked.annotate, page.image, page.outcome, taken[asked.annotate])
-        if asked.tables is not None:
-            from digitscan.export.tables import write_tables
-
-            write_tables(asked.tables, page.outcome, taken[asked.tables])
-        if asked.alto is not None:
-            from digitscan.export.archive import write_alto
-
-            write_alto(asked.alto, page.outcome, self._run, taken[asked.alto])
-
-    def words(self) -> list[str]:
-        """What was written, for people."""
-        kinds = {self._asked.annotate: "pictures", self._asked.tables: "tables", self._asked.alto: "ALTO files"}
-        return [f"{len(names)} {kinds[folder]} in {folder}" for folder, names in self._taken.items() if names]
-
-
-def job_path(job: Path | None, out: list[str], no_job: bool) -> Path | None:
-    """The job file: as named, or beside the first result file; none for what only goes to a screen or a pipe."""
-    if no_job:
-        return None
-    from digitscan.core.urls import is_url
-
-    first = next((target for target in out if target != "-"), None)
-    if job is not None or first is None:
-        return job
-    # A job is a database: it stays on this machine, in the working folder, where results go elsewhere.
-    return Path(Path(first).name if is_url(first) else first).with_suffix(".job")
-
-
-def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: Teller, forms: list[Path]) -> None:
+def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Teller, forms: list[Path]) -> None:
     from digitscan.core.errors import ExitCode
     from digitscan.export.writers import WriterOptions, check_target
     from digitscan.ingest.pages import PageSelection
@@ -321,8 +218,8 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
     to_terminal = not asked.out and sys.stdout.isatty()
     targets = asked.out or ([] if to_terminal else ["-"])
     table = result_table() if to_terminal else None
-    from digitscan.batch.journal import Journal
     from digitscan.export.writers import open_writer
+    from digitscan.jobs.journal import Journal
     from digitscan.reader import Reader
 
     tally = telling.tally
@@ -342,7 +239,7 @@ def _run(sources: list[str], asked: _Outputs, config: Any, way: _Way, telling: T
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
         options = WriterOptions(columns if asked.wide else (), asked.excel)
         writers = [stack.enter_context(open_writer(target, reader.run_info, options)) for target in targets]
-        folders = _Folders(asked, reader.run_info)
+        folders = Folders(asked, reader.run_info)
         tally.restart()
         stream = reader.stream(
             *sources,
@@ -395,17 +292,3 @@ def _until_asked(stream: Iterator[PageRead], stop: Stop) -> Iterator[PageRead]:
             if page is None:
                 return
             yield page
-
-
-def form_columns(template: Any) -> Any:
-    """What a wide table has to know of a template."""
-    from digitscan.export.wide import FormColumns
-
-    return FormColumns.of(template)
-
-
-def _check_folder(folder: Path) -> None:
-    """Make the folder for pictures, and try to write in it."""
-    from digitscan.export.atomic import AtomicFile
-
-    AtomicFile(folder / ".digitscan-check").abort()

@@ -42,7 +42,7 @@ def segment(
 
         from digitscan.core.config import load_config
         from digitscan.ingest.pages import list_pages, load_page
-        from digitscan.preparing import prepare_page
+        from digitscan.pipeline.prepare import prepare_page
 
         config = load_config(None, settings(layout=layout, ingest__pages=pages))
         refs = list(list_pages(source, config.ingest))
@@ -121,7 +121,7 @@ def _write_pictures(folder: Path, stages: list[tuple[str, object, float]], cv2: 
     import numpy as np
 
     from digitscan.cli.stages import picture_of
-    from digitscan.export.atomic import write_whole
+    from digitscan.core.atomic import write_whole
 
     last: Any = None
     for number, (stage, product, _) in enumerate(stages, 1):

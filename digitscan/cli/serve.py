@@ -60,7 +60,7 @@ def serve(
         except ImportError as error:
             raise UsageError(f"the web page needs {error.name}", remedy="pip install 'digitscan[web]'") from error
         if job is not None:
-            from digitscan.review import ReviewDesk
+            from digitscan.jobs.review import ReviewDesk
 
             ReviewDesk(job).close()  # what is no job is told before anything listens
         given = WebSettings(

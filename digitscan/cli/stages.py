@@ -25,7 +25,7 @@ def picture_of(stage: str, product: object, page: Picture | None) -> Picture:
     Parameters
     ----------
     stage : str
-        As `digitscan.preparing.prepare_page` names it.
+        As `digitscan.pipeline.prepare.prepare_page` names it.
     product : object
         Grey image, soft ink, mask, rules, components, lattices, crops or lines.
     page : array or None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digitscan.cli.common import errors_console, failure_line, leave, settings, teaching_errors
-from digitscan.cli.telling import plain
+from digitscan.cli.progress import plain
 
 if TYPE_CHECKING:
     from digitscan.batch.watch import Arrival, Inbox
@@ -57,14 +57,14 @@ def watch(
         from digitscan.batch.crew import Crew
 
         crew = stack.enter_context(Crew(jobs))
-        from digitscan.batch.journal import Journal
         from digitscan.batch.watch import Inbox
         from digitscan.batch.watch import watch as arrivals
-        from digitscan.cli.process import form_columns, job_path
+        from digitscan.cli.outputs import form_columns, job_path
         from digitscan.core.config import load_config
         from digitscan.core.errors import ExitCode, UsageError
         from digitscan.core.stop import Stop
         from digitscan.export.writers import WriterOptions, check_target
+        from digitscan.jobs.journal import Journal
         from digitscan.reader import Reader
 
         for target in out:
@@ -140,8 +140,8 @@ class _Results:
         """Write all result files, unless nothing came since."""
         if not self.stale:
             return
-        from digitscan.batch.journal import JobFile
         from digitscan.export.writers import open_writer
+        from digitscan.jobs.journal import JobFile
 
         started = time.monotonic()
         file = JobFile(self._job)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitscan.core.atomic import page_stem, write_whole
 from digitscan.core.types import Box, FieldReading, GrayImage, PageRef, PageResult, State
-from digitscan.export.atomic import page_stem, write_whole
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) uint8, blue-green-red."""

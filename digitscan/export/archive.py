@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+from digitscan.core.atomic import page_stem, write_whole
 from digitscan.core.types import Box, FieldReading, GrayImage, PageFailure, PageOutcome, PageResult, RunInfo
-from digitscan.export.atomic import page_stem, write_whole
+from digitscan.export.base import ResultWriter
 from digitscan.export.records import clean
-from digitscan.export.writers import ResultWriter
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -10,9 +10,9 @@ import cv2
 
 from digitscan.core.errors import UsageError
 from digitscan.core.types import Box, FieldReading, GrayImage, PageFailure, PageOutcome, RunInfo
+from digitscan.export.base import COLUMNS, ResultWriter, reading_row
 from digitscan.export.records import clean
 from digitscan.export.wide import LEADING, FormColumns, Gatherer, form_row, header
-from digitscan.export.writers import COLUMNS, ResultWriter, reading_row
 
 if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet

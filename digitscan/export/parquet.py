@@ -6,8 +6,8 @@ from typing import Any
 
 from digitscan.core.errors import UsageError
 from digitscan.core.types import GrayImage, PageFailure, PageOutcome, RunInfo
+from digitscan.export.base import COLUMNS, ResultWriter, failure_row, reading_row
 from digitscan.export.records import clean
-from digitscan.export.writers import COLUMNS, ResultWriter, failure_row, reading_row
 
 _GROUP = 20_000
 """Rows of a group."""

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from digitscan.core.atomic import page_stem, write_whole
 from digitscan.core.types import FieldReading, PageResult
-from digitscan.export.atomic import page_stem, write_whole
 from digitscan.export.records import clean
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from digitscan.core.errors import UsageError
-from digitscan.core.template import PagesRule, Template, copy_name
 from digitscan.core.types import FieldReading, PageFailure, PageOutcome, PageResult, State
+from digitscan.forms.template import PagesRule, Template, copy_name
 
 LEADING = ("file", "page", "form", "review", "reason")
 """Columns before the fields."""

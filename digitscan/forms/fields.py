@@ -15,24 +15,17 @@ import numpy as np
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
-from digitscan.forms.constraints import Constraint, allows
-from digitscan.forms.decode import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, ScoredLattice
-from digitscan.forms.readings import ReadDigit, WholeLine, digits_of, rank_texts, unsure
+from digitscan.decoding.automata import allows
+from digitscan.decoding.joint import BREAKS, Guess
+from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, ScoredLattice
+from digitscan.decoding.readings import ReadDigit
+from digitscan.decoding.rivals import WholeLine, digits_of, rank_texts
+from digitscan.decoding.strings import unsure
+from digitscan.forms.constraints import Constraint
 
-BREAKS = 0.01
-"""How often a text on paper breaks its field's rules: slips of the pen, copied wrong."""
 _KEPT = 12
 """Texts of a field that the rules across fields may choose from."""
 _NEGLIGIBLE = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """A text that a field may hold, and its probability; `breaks` names the rules that it breaks."""
-
-    text: str
-    probability: float
-    breaks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from digitscan.core.template import Locale, Rules
 from digitscan.core.types import Box
-from digitscan.forms.readings import ReadDigit
+from digitscan.decoding.readings import ReadDigit
+from digitscan.forms.template import Locale, Rules
 
 
 @dataclass(frozen=True, slots=True)

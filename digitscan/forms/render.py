@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from digitscan.core.errors import UsageError
-from digitscan.core.template import (
-    MARK_FAMILY,
-    MM_PER_INCH,
-    FieldSpec,
-    GridSpec,
-    Template,
-    Zone,
-    cell_name,
-    corner_mark,
-)
 from digitscan.core.types import GrayImage
+from digitscan.forms.cells import Cell
+from digitscan.forms.template import MARK_FAMILY, MM_PER_INCH, FieldSpec, GridSpec, Template, corner_mark
 
 MARK_MM = 8.0
 """Side of a corner mark."""
@@ -37,41 +28,6 @@ ZONE_COLORS = {
     "grid": (90, 90, 90), "micr": (150, 0, 60),
 }  # fmt: skip
 """Blue, green, red of a zone's frame in pictures, by kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One place of a page that holds one value.
-
-    Attributes
-    ----------
-    name : str
-    row, column : int or None
-        1-based, in a grid.
-    box : (float, float, float, float)
-        Left, top, width, height in pixels of the blank.
-    zone : Zone
-        Its description.
-    """
-
-    name: str
-    row: int | None
-    column: int | None
-    box: tuple[float, float, float, float]
-    zone: Zone
-
-
-def cells_of(zone: FieldSpec | GridSpec, box: tuple[float, float, float, float]) -> list[Cell]:
-    """The values of a zone that lies at `box`: the field itself, or a grid's cells row by row."""
-    if isinstance(zone, FieldSpec):
-        return [Cell(zone.name, None, None, box, zone)]
-    x, y, w, h = box
-    wide, high = w / zone.column_count, h / zone.row_count
-    return [
-        Cell(cell_name(zone, r + 1, c + 1), r + 1, c + 1, (x + c * wide, y + r * high, wide, high), zone)
-        for r in range(zone.row_count)
-        for c in range(zone.column_count)
-    ]
 
 
 class _Sheet:

@@ -16,8 +16,8 @@ import numpy as np
 from digitscan.core.geometry import union
 from digitscan.core.types import Box, Candidate, Ink
 from digitscan.segmentation.components import Components, cut_out
+from digitscan.segmentation.marks import StringMarks
 from digitscan.segmentation.seams import Seam, find_cuts, split
-from digitscan.segmentation.strings import StringMarks
 
 MAX_JOINED = 4
 """Most pieces in one candidate."""

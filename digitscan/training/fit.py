@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from digitscan.core.atomic import write_whole
 from digitscan.core.errors import DataError, ModelError, OutputError
-from digitscan.export.atomic import write_whole
 from digitscan.recognition.architectures import build
 from digitscan.recognition.averaging import taken_over
 from digitscan.recognition.engines import quiet_tensorflow

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from digitscan.export.atomic import write_whole
+from digitscan.core.atomic import write_whole
 
 LOG = "log.csv"
 """Beside the model: one line an epoch, for learning curves."""

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.config import Config
+from digitscan.core.observer import unobserved
 from digitscan.core.types import STRUCK_OUT, Box, Layout, PageRef, RasterPage
-from digitscan.layout import unobserved
-from digitscan.preparing import find_ink
+from digitscan.imaging.ink import find_ink
 from digitscan.recognition.lines import Line, line_region, normalize_line
 from digitscan.segmentation.components import label
-from digitscan.segmentation.strings import one_string
+from digitscan.segmentation.marks import one_string
 from digitscan.training.drawing import (
     GlyphBank,
     SheetStyle,

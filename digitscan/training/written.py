@@ -18,7 +18,7 @@ from digitscan.imaging.binarize import binarize, soft_ink, string_window
 from digitscan.recognition.normalize import normalize_ink
 from digitscan.segmentation.components import label
 from digitscan.segmentation.cuts import StringLattice, build_lattices
-from digitscan.segmentation.strings import one_string
+from digitscan.segmentation.marks import one_string
 from digitscan.training.drawing import GlyphBank, SheetStyle, draw_digit, paper, scan, sheet_style, trim
 from digitscan.training.overwriting import draw_struck
 

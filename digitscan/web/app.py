@@ -24,8 +24,8 @@ from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, OutputError, UsageError
 from digitscan.core.types import Crops
 from digitscan.core.version import __version__
+from digitscan.jobs.review import ReviewDesk
 from digitscan.recognition.architectures import architecture
-from digitscan.review import ReviewDesk
 from digitscan.web.form_routes import form_routes
 from digitscan.web.job_routes import job_routes
 from digitscan.web.jobs import WebJobs

@@ -13,11 +13,11 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from digitscan.core.template import Template
+from digitscan.authoring.drafting import straightened, zones_of
 from digitscan.core.types import Box, RasterPage
 from digitscan.core.version import __version__
-from digitscan.drafting import straightened, zones_of
-from digitscan.forms.draft import DraftZone, draft_toml
+from digitscan.forms.template import Template
+from digitscan.forms.zones import DraftZone, draft_toml
 from digitscan.web.schemas import file_of
 from digitscan.web.security import problem
 from digitscan.web.work import Work

@@ -24,18 +24,18 @@ from typing import IO, BinaryIO, Literal, TypeVar
 import cv2
 
 from digitscan.batch.crew import Crew
-from digitscan.batch.journal import JobFile, Journal
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, OutputError, UsageError
-from digitscan.core.template import Template, load_template
 from digitscan.core.types import PageFailure, PageOutcome, PageResult
 from digitscan.export.annotate import draw
 from digitscan.export.wide import FormColumns
 from digitscan.export.writers import WriterOptions, open_writer
+from digitscan.forms.template import Template, load_template
 from digitscan.ingest.discover import SUFFIXES
 from digitscan.ingest.pages import load_page
+from digitscan.jobs.journal import JobFile, Journal
+from digitscan.jobs.review import ReviewDesk
 from digitscan.reader import Reader
-from digitscan.review import ReviewDesk
 from digitscan.web.settings import WebSettings
 
 Outcome = TypeVar("Outcome", PageResult, PageFailure, PageOutcome)

@@ -1,4 +1,4 @@
-"""The review of a job: pages and API. What they do is in `digitscan.review`."""
+"""The review of a job: pages and API. What they do is in `digitscan.jobs.review`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
 
-from digitscan.batch.corrections import StaleError
-from digitscan.batch.journal import JobFile
-from digitscan.batch.statements import ReadingKey, Statement, shown, with_decimals
 from digitscan.core.types import PageFailure
 from digitscan.core.version import __version__
+from digitscan.export.base import COLUMNS, failure_row, reading_row, rows_as_csv
 from digitscan.export.records import clean
-from digitscan.export.writers import COLUMNS, failure_row, reading_row, rows_as_csv
-from digitscan.review import Doubtful, Filter, ReviewDesk
+from digitscan.jobs.corrections import StaleError
+from digitscan.jobs.journal import JobFile
+from digitscan.jobs.review import Doubtful, Filter, ReviewDesk
+from digitscan.jobs.statements import ReadingKey, Statement, shown, with_decimals
 from digitscan.web.schemas import file_of
 from digitscan.web.security import problem
 

@@ -23,14 +23,14 @@ from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError, IngestError, UsageError
 from digitscan.core.folders import OwnFolder
 from digitscan.core.types import CROP_SIZE, Crops, GrayImage, Layout, PageRef, PageResult, Posteriors, RasterPage
-from digitscan.drawn import DrawnNumber, read_drawing
 from digitscan.export.annotate import draw
 from digitscan.export.records import page_record
 from digitscan.ingest.pages import list_pages, load_page
-from digitscan.preparing import prepare_page
+from digitscan.pipeline.prepare import prepare_page
 from digitscan.reader import Reader
 from digitscan.recognition.registry import ModelCard, find_models
 from digitscan.recognition.runtime import Classifier
+from digitscan.web.drawings import DrawnNumber, read_drawing
 from digitscan.web.schemas import DigitOut, DrawingOut, NumberOut, PageOut, PredictionOut, UploadOut
 from digitscan.web.settings import WebSettings
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from digitscan.cli.app import app
 from digitscan.core.config import load_config
 from digitscan.core.errors import UsageError
-from digitscan.core.patterns import PatternTable, parse_pattern
+from digitscan.decoding.patterns import PatternTable, parse_pattern
 from tests.small_form import SMALL, write_template
 
 SOON_S = 3.0

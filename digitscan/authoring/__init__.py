@@ -1,0 +1,1 @@
+"""Forms made and tried: new ones drafted and printed, blank cheques, filled ones for a stress test."""

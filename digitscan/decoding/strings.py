@@ -1,0 +1,241 @@
+"""Paths to readings: which runs of digits are numbers, and how sure each is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from digitscan.core.config import DecodeConfig
+from digitscan.core.geometry import union
+from digitscan.core.types import Alternative, Box, Posteriors
+from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, Path, ScoredLattice, Symbol, shares
+from digitscan.decoding.readings import ReadDigit, ReadString, digit_of
+from digitscan.decoding.rivals import Rival, WholeLine, digits_of, rank_texts
+
+_STRUCK, _STRUCK_ON_PAGE = 0.5, 0.8
+"""How sure the reader of lines must be of struck out digits: on a page there are words too, whose letters run together.
+What it is less sure of is for review."""
+_NOTHING = 0.9
+"""How sure the reader of lines must be that a string on a page is a word."""
+_BEHIND_STROKE = -1.2
+"""Mean log probability over its views from which a text behind a stroke is a number."""
+
+
+def _tight(a: Box, b: Box, height: float) -> bool:
+    return b.x - a.right < 0.28 * height
+
+
+def _runs(path: Path, edges: Sequence[Edge], posteriors: Posteriors, height: float, whole: bool) -> list[list[Symbol]]:
+    """Numbers in a path: runs of digits, with points and commas inside; words are left out.
+
+    On a page, a run that stands in one word with letters is part of the word. Where only few segments are no
+    digits, they are taken for badly written ones and kept, with the low confidence they have.
+    """
+    large = [s for s in path.symbols if not edges[s.edge].small]
+    digits = [s for s in large if s.digit is not None]
+    if whole:
+        return [[s for s in path.symbols if s.digit is not None]]
+    if not digits:
+        return []
+    sure = sum(s.confidence > 0.6 for s in digits)
+    strangers = [s for s in large if s.digit is None]
+    if not strangers:
+        return [list(path.symbols)]
+    if sure < 0.5 * len(large):
+        return _apart_from_letters(path, edges, height)
+    # Ones and zeros alone are how l, i and o look: they do not speak for a number.
+    telling = any(s.digit is not None and s.digit > 1 and s.confidence > 0.6 for s in large)
+    if sure >= 2 and sure >= 0.66 * len(large) and telling:
+        # Mostly digits: a stranger inside is a digit that could not be read; at the ends it is a sign.
+        first = next(k for k, s in enumerate(path.symbols) if s.digit is not None)
+        last = max(k for k, s in enumerate(path.symbols) if s.digit is not None)
+        return [list(path.symbols[first : last + 1])]
+    return _apart_from_letters(path, edges, height)
+
+
+def _apart_from_letters(path: Path, edges: Sequence[Edge], height: float) -> list[list[Symbol]]:
+    """Runs of digits that no letter touches."""
+    runs: list[list[Symbol]] = []
+    run: list[Symbol] = []
+    spoiled = False
+    before: Symbol | None = None
+    for symbol in path.symbols:
+        edge = edges[symbol.edge]
+        if symbol.digit is None and not edge.small:
+            glued = bool(run) and _tight(edges[run[-1].edge].box, edge.box, height)
+            if run and not (spoiled or glued):
+                runs.append(run)
+            run, spoiled = [], False
+        else:
+            if not run and before is not None and before.digit is None and not edges[before.edge].small:
+                spoiled = _tight(edges[before.edge].box, edge.box, height)
+            run.append(symbol)
+        before = symbol
+    if run and not spoiled:
+        runs.append(run)
+    return [run for run in runs if any(s.digit is not None for s in run)]
+
+
+def read_string(
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    pieces: int,
+    height: float,
+    config: DecodeConfig,
+    *,
+    whole: bool = False,
+    line: WholeLine | None = None,
+    marked: bool = False,
+) -> list[ReadString]:
+    """Read one lattice.
+
+    Parameters
+    ----------
+    edges : sequence of Edge
+    posteriors : (len(edges), 11) float32
+    pieces : int
+    height : float
+        Typical height of its digits in pixels.
+    config : DecodeConfig
+    whole : bool
+        The lattice is ONE number: nothing is left out for being unsure.
+    line : WholeLine, optional
+        What the reader of whole lines says of the string. Texts are then ranked by both.
+    marked : bool
+        Beside the digits there are marks, which only the reader of whole lines knows.
+
+    Returns
+    -------
+    list of ReadString
+        None for a word, several where letters part numbers.
+    """
+    reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
+    if line is not None and line.struck > (_STRUCK if whole else _STRUCK_ON_PAGE):
+        return _struck_reading(line, whole)
+    if line is not None and not whole and line.nothing > _NOTHING:
+        return []
+    if line is not None:
+        rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
+        if rivals:
+            together = _read_together(rivals, edges, posteriors, line, config, whole)
+            return [] if not whole and _no_number(together.digits, together.confidence, config) else [together]
+    paths = ScoredLattice(edges, posteriors, pieces, height, reject_cost).best(max(2, config.alternatives + 1))
+    if not paths:
+        return []
+    weights = shares(paths)
+    found = []
+    for run in _runs(paths[0], edges, posteriors, height, whole):
+        digits = [
+            digit_of(edges[s.edge], posteriors[s.edge], s)
+            for s in run
+            if s.digit is not None or not edges[s.edge].small
+        ]
+        if not digits:
+            continue
+        likelihood = float(np.prod([d.confidence for d in digits]))
+        confidence = likelihood * weights[0]
+        if not whole and _no_number(digits, confidence, config):
+            continue
+        text = "".join(d.digit for d in digits)
+        alternatives = tuple(
+            Alternative(p.text, w)
+            for p, w in list(zip(paths, weights, strict=True))[1 : config.alternatives + 1]
+            if p.text and p.text != text and w > 1e-4
+        )
+        # Rivals speak of the whole lattice; they say little about a part of it.
+        if text != paths[0].text:
+            alternatives = ()
+        found.append(
+            ReadString(
+                union(d.box for d in digits),
+                text,
+                tuple(digits),
+                confidence,
+                alternatives,
+                unsure(digits),
+                maybe_word=not whole and _like_letters(digits),
+                written="" if marked else text,
+            )
+        )
+    return found
+
+
+def read_behind_stroke(line: WholeLine) -> list[ReadString]:
+    """What a stroke through all of it left of a number, by the reader of lines; none where it is hardly one.
+
+    That reader sees the digits through the stroke. Words that are crossed out look to it like ones and zeros, or like
+    many things at once.
+    """
+    text, log = max(line.log_probabilities([]).items(), key=lambda item: item[1])
+    if log < _BEHIND_STROKE or len(text) < 2 or not set(text) - set("01"):
+        return []
+    return [ReadString(line.region, text, tuple(line.digits(text)), 1.0, (), "struck out", struck=True)]
+
+
+def _struck_reading(line: WholeLine, whole: bool) -> list[ReadString]:
+    """A number of which digits are struck out; on a page, a scribble between words is none."""
+    text = max(line.log_probabilities([]).items(), key=lambda item: item[1])[0]
+    if not (text or whole):
+        return []
+    written = line.written(text)
+    reason = f"digits are struck out: {written}" if text else "struck out"
+    digits = tuple(line.digits(text))
+    return [ReadString(line.region, text, digits, line.struck, (), reason, written=written, struck=True)]
+
+
+def _read_together(
+    rivals: Sequence[Rival],
+    edges: Sequence[Edge],
+    posteriors: Posteriors,
+    line: WholeLine,
+    config: DecodeConfig,
+    whole: bool,
+) -> ReadString:
+    """The best of the texts; its share of the evidence is the confidence."""
+    evidence = np.array([rival.evidence for rival in rivals])
+    weights = np.exp(evidence - evidence[0])
+    weights /= weights.sum()
+    best = rivals[0]
+    digits = digits_of(best, edges, posteriors, line)
+    alternatives = tuple(
+        Alternative(rival.text, float(weight))
+        for rival, weight in list(zip(rivals, weights, strict=True))[1 : config.alternatives + 1]
+        if weight > 1e-4
+    )
+    return ReadString(
+        union(d.box for d in digits),
+        best.text,
+        tuple(digits),
+        float(weights[0]) * (1 - line.struck),
+        alternatives,
+        unsure(digits),
+        maybe_word=not whole and _like_letters(digits),
+        written=line.written(best.text),
+    )
+
+
+def _no_number(digits: Sequence[ReadDigit], confidence: float, config: DecodeConfig) -> bool:
+    """Whether a string on a page is too unlikely a number to be given.
+
+    One most of whose digits are sure is kept, with its low confidence, for a person to see.
+    """
+    sure = sum(d.confidence > 0.8 for d in digits)
+    unlikely = min(d.confidence for d in digits) < 0.5 and sure < 0.5 * len(digits)
+    return unlikely and confidence < config.min_confidence
+
+
+def _like_letters(digits: Sequence[ReadDigit]) -> bool:
+    """Whether mostly ones and zeros of unlike height stand together."""
+    if len(digits) < 2 or sum(d.digit in "01" for d in digits) < 0.6 * len(digits):
+        return False
+    heights = [d.box.height for d in digits]
+    return min(heights) < 0.82 * max(heights)
+
+
+def unsure(digits: Sequence[ReadDigit]) -> str:
+    """Which digit to look at first, for a reading that is marked for review."""
+    place, worst = min(enumerate(digits, 1), key=lambda item: item[1].confidence)
+    if worst.confidence >= 0.9:
+        return "several ways to part the digits"
+    return f"digit {place} unsure: {worst.digit} or {worst.runner_up}"

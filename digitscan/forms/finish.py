@@ -1,0 +1,199 @@
+"""Filled forms: fields that are cut out, read under their rules, and told with their states.
+
+FilledPage, posteriors ─ finish_form ─> PageResult
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+
+from digitscan.core.config import Config
+from digitscan.core.geometry import map_box
+from digitscan.core.types import Alternative, Box, DigitReading, FieldReading, PageResult, Posteriors, Quality, State
+from digitscan.decoding.joint import Choice, Guess, weigh
+from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rules import parse_rule
+from digitscan.forms.cut import whole_box
+from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of
+from digitscan.forms.form_page import FilledPage, Slot
+from digitscan.forms.points import Meaning, meaning_of, tells_of_point
+from digitscan.forms.template import copy_name
+
+
+def finish_form(
+    page: FilledPage,
+    posteriors: Posteriors,
+    config: Config,
+    whole_lines: Mapping[int, Sequence[Posteriors]] | None = None,
+) -> PageResult:
+    """Read every field of a filled page under its rules, then the rules across fields.
+
+    Parameters
+    ----------
+    page : FilledPage
+    posteriors : (N, 11) float32
+        Of ``page.prepared.crops``, row by row.
+    config : Config
+    whole_lines : mapping of int to sequence of (T, 19) float32, optional
+        What the reader of lines says of some strings, by their index.
+    """
+    whole_lines = whole_lines or {}
+
+    def read(slot: Slot, index: int | None) -> FieldText | None:
+        if slot.printed is not None and index == slot.string:
+            edges, height = slot.printed.edges, float(slot.printed.edges[0].box.height)
+            return read_field(edges, slot.printed.posteriors, len(edges), height, None, slot.constraint, boxed=True)
+        if index is None or slot.state is not State.VALUE:
+            return None
+        string = page.prepared.strings[index]
+        rows = string.rows(posteriors)
+        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        if no_digits(string.edges, rows, string.pieces, string.height):
+            return None
+        boxed = slot.cell.zone.kind in ("boxes", "comb")
+        return read_field(string.edges, rows, string.pieces, string.height, line, slot.constraint, boxed=boxed)
+
+    readings: list[FieldReading] = []
+    template = page.form.template
+    columns = template.grid_columns(page.form.page)
+    for copy in dict.fromkeys(slot.copy for slot in page.slots):  # rules hold within one form
+        slots = [slot for slot in page.slots if slot.copy == copy]
+        texts = [read(slot, slot.string) for slot in slots]
+        again = [read(slot, slot.unsubtracted) for slot in slots]
+        choices = {slot.cell.name: _choice(slot, text) for slot, text in zip(slots, texts, strict=True)}
+        for rule in template.rule:
+            parsed = parse_rule(rule.expression)
+            if all(name in columns or name in choices for name in parsed.names):
+                weigh(parsed, rule.label, choices, columns)
+        readings += (
+            _reading(page, slot, text, other, choices[slot.cell.name], config)
+            for slot, text, other in zip(slots, texts, again, strict=True)
+        )
+    heights = [digit.box.height for reading in readings for digit in reading.digits]
+    prepared = page.prepared
+    warnings = () if page.match.quality >= 0.7 else ("the form's own print is hard to find: check the scan",)
+    return PageResult(
+        ref=prepared.ref,
+        width=prepared.width,
+        height=prepared.height,
+        dpi=prepared.dpi,
+        skew_degrees=round(prepared.skew_degrees, 3),
+        quality=Quality(prepared.contrast, float(np.median(heights)) if heights else 0.0, warnings),
+        readings=tuple(readings),
+        form=page.match,
+    )
+
+
+def _choice(slot: Slot, text: FieldText | None) -> Choice:
+    if slot.cell.zone.kind == "mark":
+        ticked = slot.state is State.VALUE
+        return Choice([Guess("1" if ticked else "", 1.0)], [Decimal(int(ticked))])
+    if text is None:
+        return Choice([], [])
+    return Choice(list(text.guesses), [_number(guess.text, text, slot) for guess in text.guesses])
+
+
+def _number(text: str, read: FieldText, slot: Slot) -> Decimal:
+    return Decimal(_meaning(text, read, slot).value or text)
+
+
+def _meaning(text: str, read: FieldText, slot: Slot) -> Meaning:
+    """The number that one of a field's guesses means."""
+    zone = slot.cell.zone
+    seen = (
+        text == read.best.text
+        and bool(zone.decimals)
+        and read.marks is not None
+        and tells_of_point(read.digits, read.marks, zone.decimals or 0)
+    )
+    return meaning_of(text, slot.printed.written if slot.printed else read.written, zone, point_seen=seen)
+
+
+def _reading(
+    page: FilledPage, slot: Slot, text: FieldText | None, again: FieldText | None, choice: Choice, config: Config
+) -> FieldReading:
+    prepared, zone = page.prepared, slot.cell.zone
+    way = slot.to_source if slot.to_source is not None else prepared.to_source
+
+    def to_source(box: Box) -> Box:
+        return map_box(box, way, width=prepared.width, height=prepared.height)
+
+    empty = FieldReading(
+        name=copy_name(slot.cell.name, slot.copy),
+        row=slot.copy or slot.cell.row,
+        column=slot.cell.column,
+        text="",
+        digits=(),
+        confidence=1.0,
+        state=slot.state,
+        review=False,
+        reason="",
+        alternatives=(),
+        box=to_source(whole_box(slot.cell.box)),
+        table=zone.name if slot.cell.row is not None else "",
+    )
+    if zone.kind == "mark":
+        ticked = slot.state is State.VALUE
+        return replace(
+            empty,
+            text="1" if ticked else "",
+            confidence=0.7 if slot.note else 0.999,
+            review=bool(slot.note),
+            reason=slot.note,
+        )
+    if slot.state is State.STRUCK:
+        return replace(empty, review=True, reason="struck out")
+    if slot.state is State.BLANK:
+        return replace(
+            empty, review=zone.required, reason="required, and empty" if zone.required else "", confidence=0.999
+        )
+    if text is None:
+        return replace(empty, state=State.ILLEGIBLE, review=True, reason="no digits could be made out", confidence=0.0)
+    if text.struck > 0.5:
+        why = f"digits are struck out: {text.written}" if text.raw else "struck out"
+        return replace(empty, state=State.STRUCK, review=True, reason=why, confidence=text.struck)
+    best = choice.guesses[choice.chosen]
+    review, reason = reason_of(text, config.decode)
+    reasons = [reason] if reason else []
+    state = State.INVALID if best.breaks else State.VALUE
+    taken = text.best.text
+    if best.text != taken:  # the rules across fields chose another guess
+        review, reasons = (
+            best.probability < config.decode.review_below,
+            [f"{choice.decided_by} decided: the ink says {text.raw}"],
+        )
+    elif not text.decided_by and not best.breaks:
+        review = best.probability < config.decode.review_below
+        reasons = reasons if review else []
+    if choice.broken:
+        state, review = State.INVALID, True
+        reasons += [f"{label} does not hold" for label in choice.broken]
+    if slot.note:
+        review, reasons = True, [*reasons, slot.note]
+    if again is not None and again.best.text != best.text:
+        review, reasons = True, [*reasons, f"with the form's own print it reads {again.best.text}"]
+    meaning = _meaning(best.text, text, slot)
+    if meaning.doubt:
+        review, reasons = True, [*reasons, meaning.doubt]
+    rest = sorted((g for k, g in enumerate(choice.guesses) if k != choice.chosen), key=lambda g: -g.probability)
+    return replace(
+        empty,
+        text=best.text,
+        digits=tuple(DigitReading(to_source(d.box), d.digit, d.confidence, d.runner_up, d.margin) for d in text.digits)
+        if best.text == taken
+        else (),
+        confidence=min(max(best.probability, 0.0), 1.0),
+        state=state,
+        review=review,
+        reason="; ".join(reasons),
+        alternatives=tuple(
+            Alternative(g.text, g.probability) for g in rest[: config.decode.alternatives] if g.probability > 1e-4
+        ),
+        written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
+        raw=text.raw if best.text != text.raw else "",
+        value=meaning.value,
+    )

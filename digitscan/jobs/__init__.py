@@ -1,0 +1,1 @@
+"""The job file: what was read, and what people said of it."""

@@ -1,0 +1,1 @@
+"""One page from file to outcome: prepare, read, finish."""

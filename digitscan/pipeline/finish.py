@@ -1,0 +1,180 @@
+"""One page from posteriors to readings: pure functions that join decoding, context and totals.
+
+PreparedPage, posteriors, what the reader of lines says ─ finish_page ─> PageResult
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from digitscan.core.config import Config
+from digitscan.core.geometry import map_box, map_points
+from digitscan.core.types import Box, DigitReading, FieldReading, Layout, PageResult, Posteriors, Quality, State
+from digitscan.decoding.readings import ReadString
+from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.strings import read_behind_stroke, read_string
+from digitscan.layout.grid import aligned_cells
+from digitscan.layout.strings import reading_order
+from digitscan.pipeline.context import neighbour, plausible
+from digitscan.regions.prepared import PreparedPage
+from digitscan.tables.checks import doubt_lengths, weigh_lengths, with_overlooked
+from digitscan.tables.columns import in_columns, without_stray_rows
+from digitscan.tables.totals import check_totals
+
+
+def finish_page(
+    page: PreparedPage,
+    posteriors: Posteriors,
+    config: Config,
+    whole_lines: Mapping[int, Sequence[Posteriors]] | None = None,
+) -> PageResult:
+    """Decode every string of a page.
+
+    Parameters
+    ----------
+    page : PreparedPage
+    posteriors : (N, 11) float32
+        Of `page.crops`, row by row.
+    config : Config
+    whole_lines : mapping of int to sequence of (T, 19) float32, optional
+        What the reader of lines says of the views of some strings, by their index in `page.strings`.
+    """
+    whole_lines = whole_lines or {}
+    whole = page.layout in (Layout.LINE, Layout.DIGIT)
+    read: list[tuple[ReadString, tuple[int, int] | None]] = []
+    told: set[Box] = set()
+    numbered: list[bool] = []
+    for index, string in enumerate(page.strings):
+        rows = string.rows(posteriors)
+        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        numbers = read_string(
+            string.edges,
+            rows,
+            string.pieces,
+            string.height,
+            config.decode,
+            whole=whole,
+            line=line if string.struck is None else None,  # what a stroke goes through looks like a word
+            marked=string.marked,
+        )
+        if string.struck is not None:  # one reading, however many strings the stroke broke it into
+            numbers = numbers or (read_behind_stroke(line) if line is not None else [])
+            once = numbers[:1] if string.struck not in told else []
+            numbers = [replace(n, box=string.struck, struck=True, reason="struck out", confidence=1.0) for n in once]
+            told.update([string.struck] if once else [])
+        read.extend((number, string.cell) for number in numbers)
+        numbered.append(bool(numbers))
+    if not whole:
+        read = _plausible(page, posteriors, read, numbered)
+    if page.layout is Layout.TABLE and not page.table_found:
+        cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
+        read = without_stray_rows([(number, cell) for (number, _), cell in zip(read, cells, strict=True)])
+    if page.layout is Layout.TABLE or page.table_found:
+        read = in_columns(read)
+    order = reading_order([number.box for number, _ in read])
+    readings = tuple(_reading(page, *read[k], name=f"s{place}", config=config) for place, k in enumerate(order, 1))
+    if whole and not readings:
+        readings = (_blank(page),)
+    return PageResult(
+        ref=page.ref,
+        width=page.width,
+        height=page.height,
+        dpi=page.dpi,
+        skew_degrees=round(page.skew_degrees, 3),
+        quality=_quality(page, readings),
+        readings=readings,
+    )
+
+
+def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageResult:
+    """Let the lengths and the totals of a page that is a table check its cells; other pages stay as they are.
+
+    Cells that were overlooked are told.
+    """
+    if not (page.table_found or page.layout is Layout.TABLE):
+        return result
+    checked = doubt_lengths(check_totals(weigh_lengths(result.readings), config.decode.review_below))
+    frame = {"width": page.width, "height": page.height}
+    marks = np.array([map_box(s.box, page.to_source, **frame) for s in page.strings], np.float64).reshape(-1, 4)
+
+    def is_ink(x: float, y: float) -> bool:
+        left, top, width, height = marks.T
+        return bool(((left <= x) & (x <= left + width) & (top <= y) & (y <= top + height)).any())
+
+    readings = with_overlooked(checked, is_ink)
+    return replace(result, readings=tuple(replace(r, name=f"s{place}") for place, r in enumerate(readings, 1)))
+
+
+def _on_the_page(page: PreparedPage, string: ReadString) -> bool:
+    """Whether a string lies on the source page: strokes beside a turned one are nobody's."""
+    center = map_points(np.array([string.box.center]), page.to_source)[0]
+    return bool(0 <= center[0] < page.width and 0 <= center[1] < page.height)
+
+
+def _plausible(
+    page: PreparedPage,
+    posteriors: Posteriors,
+    read: list[tuple[ReadString, tuple[int, int] | None]],
+    numbered: Sequence[bool],
+) -> list[tuple[ReadString, tuple[int, int] | None]]:
+    """Leave out what is no number, by what else stands on the page: strings, and whether each gave a number."""
+    around = []
+    if page.layout is not Layout.TABLE:  # the cells of a table are no running text, however badly they are printed
+        for string, number in zip(page.strings, numbered, strict=True):
+            rows = string.rows(posteriors)
+            if string.cell is None and string.struck is None:  # pieces of a stroke look like letters
+                around.append(neighbour(string.edges, rows, string.box, string.height, number=number))
+    read = [(string, cell) for string, cell in read if _on_the_page(page, string)]
+    kept = plausible([string for string, _ in read], around)
+    return [item for item, is_number in zip(read, kept, strict=True) if is_number]
+
+
+def _reading(
+    page: PreparedPage, read: ReadString, cell: tuple[int, int] | None, *, name: str, config: Config
+) -> FieldReading:
+    def to_source(box: Box) -> Box:
+        return map_box(box, page.to_source, width=page.width, height=page.height)
+
+    if read.struck:
+        box = to_source(read.box)
+        row, column = cell or (None, None)
+        return FieldReading(name, row, column, "", (), read.confidence, State.STRUCK, True, read.reason, (), box)
+    review = read.confidence < config.decode.review_below
+    return FieldReading(
+        name=name,
+        row=cell[0] if cell else None,
+        column=cell[1] if cell else None,
+        text=read.text,
+        digits=tuple(DigitReading(to_source(d.box), d.digit, d.confidence, d.runner_up, d.margin) for d in read.digits),
+        confidence=read.confidence,
+        state=State.VALUE,
+        review=review,
+        reason=read.reason if review else "",
+        alternatives=read.alternatives,
+        box=to_source(read.box),
+        written=read.written,
+    )
+
+
+def _blank(page: PreparedPage) -> FieldReading:
+    """The reading of a line or digit image without ink."""
+    box = Box(0, 0, page.width, page.height)
+    return FieldReading(
+        "s1", None, None, "", (), 1.0 if page.contrast < 0.06 else 0.5, State.BLANK, True, "no ink found", (), box
+    )
+
+
+def _quality(page: PreparedPage, readings: tuple[FieldReading, ...]) -> Quality:
+    heights = [digit.box.height for reading in readings for digit in reading.digits]
+    text_height = float(np.median(heights)) if heights else 0.0
+    warnings = []
+    if 0 < page.contrast < 0.15:
+        warnings.append("low contrast: scan darker, or with more light")
+    if 0 < text_height < 12:
+        warnings.append("tiny digits: scan at a higher resolution")
+    if not readings:
+        warnings.append("no numbers found")
+    return Quality(round(page.contrast, 3), text_height, tuple(warnings))

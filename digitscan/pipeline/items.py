@@ -1,0 +1,83 @@
+"""What goes through a run: pages on their way, pages that are read, and who reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from digitscan.core.errors import DigitscanError
+from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, PageRef, Posteriors, RasterPage
+
+if TYPE_CHECKING:  # a run whose pages other processes read loads nothing of this
+    from digitscan.forms.form_page import FilledPage
+    from digitscan.recognition.lines import Line
+    from digitscan.regions.prepared import PreparedPage
+
+
+class Classify(Protocol):
+    """What reads crops: `digitscan.recognition.runtime.Classifier`, or a stand-in in tests."""
+
+    def classify(self, crops: Crops) -> Posteriors:
+        """(N, 28, 28) uint8 to (N, 11) float32."""
+        ...
+
+
+class ReadLines(Protocol):
+    """What reads whole lines: `digitscan.recognition.runtime.LineReader`, or a stand-in in tests."""
+
+    def read(self, lines: Sequence[Line]) -> list[Posteriors]:
+        """(32, w) uint8 each to (w / 4, 19) float32 each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageRead:
+    """One page's outcome together with its picture, for whoever draws on it.
+
+    Attributes
+    ----------
+    outcome : PageOutcome
+    image : (H, W) uint8 or None
+        The source page; None for a failure, or when no picture was asked for.
+    seconds : float
+        How long a worker took for it; 0 where pages are read together.
+    """
+
+    outcome: PageOutcome
+    image: GrayImage | None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Ready:
+    """A page on its way.
+
+    Attributes
+    ----------
+    ref : PageRef
+    settled : PageOutcome or None
+        Its outcome where there is nothing left to do: a failure, a result that was known before, or one that a
+        worker has read; `image` is its picture then, and `seconds` how long it took.
+    page, prepared, filled, posteriors
+        What the stages have made of it so far.
+    """
+
+    ref: PageRef
+    settled: PageOutcome | None = None
+    image: GrayImage | None = None
+    seconds: float = 0.0
+    page: RasterPage | None = None
+    prepared: PreparedPage | None = None
+    filled: FilledPage | None = None
+    posteriors: Posteriors | None = None
+
+
+def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:
+    """Make a failure a value."""
+    if isinstance(error, DigitscanError):
+        return PageFailure(ref, stage, type(error).__name__, error.message, error.remedy)
+    if isinstance(error, MemoryError):
+        return PageFailure(ref, stage, "MemoryError", "not enough memory for this page", "scan at a lower resolution")
+    message = " ".join(str(error).split()) or type(error).__name__
+    return PageFailure(ref, stage, type(error).__name__, message[:300], "please report this page as a bug")

@@ -1,0 +1,185 @@
+"""Pages from file to outcome, in this process: each stage's errors become failures here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from digitscan.core.config import Config
+from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
+from digitscan.ingest.pages import list_pages, load_page
+from digitscan.pipeline.finish import check_table, finish_page
+from digitscan.pipeline.items import Classify, PageRead, ReadLines, Ready, failure
+from digitscan.pipeline.orientation import Reading, best_turn, in_doubt
+from digitscan.pipeline.prepare import prepare_page
+from digitscan.pipeline.second_reader import answers_by_string, views_of, worth_reading_whole
+from digitscan.recognition.lines import Line
+from digitscan.regions.prepared import PreparedPage
+
+if TYPE_CHECKING:  # forms are loaded by those who read them
+    from digitscan.forms.form_page import FilledPage
+    from digitscan.forms.formset import FormSet
+
+
+def prepare(
+    ref: PageRef, config: Config, forms: FormSet | None, say: Callable[[str], None] = lambda stage: None
+) -> Ready:
+    """Load and prepare one page; the one place where any error of a page becomes a failure.
+
+    `say` is told each stage that begins.
+    """
+    stage = "ingest"
+    try:
+        say(stage)
+        page = load_page(ref, config.ingest)
+        stage = "registration" if forms is not None else "segmentation"
+        say(stage)
+        ready = _prepared(page, config, forms)
+        say("recognition")
+        return ready
+    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+        return Ready(ref, settled=failure(ref, stage, error))
+
+
+def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> Ready:
+    """A page's crops: of its form's fields where forms are given, else of all its numbers."""
+    if forms is None:
+        return Ready(page.ref, page=page, prepared=prepare_page(page, config))
+    filled = forms.prepare(page)
+    return Ready(page.ref, page=page, prepared=filled.prepared, filled=filled)
+
+
+def pages_of(source: str, config: Config) -> Iterator[PageRef | PageFailure]:
+    """The pages of one source; what goes wrong is a failure behind them."""
+    try:
+        yield from list_pages(source, config.ingest)
+    except Exception as error:  # noqa: BLE001  (a hostile file may raise anything)
+        yield failure(PageRef(source), "ingest", error)
+
+
+def classify_together(ready: list[Ready], classifier: Classify) -> None:
+    """One call for the crops of many pages, scattered back."""
+    prepared = [item.prepared for item in ready if item.prepared is not None]
+    if not prepared:
+        return
+    posteriors = classifier.classify(np.concatenate([page.crops for page in prepared]))
+    start = 0
+    for item in ready:
+        if item.prepared is not None:
+            stop = start + len(item.prepared.crops)
+            item.posteriors = posteriors[start:stop]
+            start = stop
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Filled:
+    """A filled form's page, and what the network said of its crops."""
+
+    filled: FilledPage
+    posteriors: Posteriors
+
+    @property
+    def page(self) -> PreparedPage:
+        return self.filled.prepared
+
+
+def _doubtful(reading: Reading | _Filled) -> list[int]:
+    """Strings that the reader of lines should see."""
+    if isinstance(reading, _Filled):
+        from digitscan.pipeline.second_reader import worth_reading_whole_form
+
+        return worth_reading_whole_form(reading.filled, reading.posteriors)
+    return worth_reading_whole(reading.page, reading.posteriors)
+
+
+def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[Posteriors]]) -> PageResult:
+    if isinstance(reading, _Filled):
+        from digitscan.forms.finish import finish_form
+
+        return finish_form(reading.filled, reading.posteriors, config, whole)
+    result = finish_page(reading.page, reading.posteriors, config, whole) if whole else reading.result
+    return check_table(reading.page, result, config)
+
+
+def _first_reading(item: Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageOutcome:
+    """A page read piece by piece, whichever way up it lies."""
+    if item.settled is not None:
+        return item.settled
+    page, prepared, posteriors = item.page, item.prepared, item.posteriors
+    if page is None or prepared is None or posteriors is None:
+        raise RuntimeError("a page without failure must be prepared and classified")
+    if item.filled is not None:
+        return _Filled(item.filled, posteriors)
+    try:
+        reading = Reading.of(prepared, posteriors, config)
+        return best_turn(page, reading, config, classifier.classify) if in_doubt(reading, config) else reading
+    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+        return failure(item.ref, "decode", error)
+
+
+def _read_lines_together(
+    readings: list[Reading | _Filled | PageOutcome], line_reader: ReadLines | None, config: Config
+) -> list[PageOutcome]:
+    """Show the doubtful strings of all pages to the reader of lines in one call, and read their pages by both."""
+    chosen: dict[int, list[int]] = {}
+    views: list[Line] = []
+    for place, reading in enumerate(readings):
+        if line_reader is None or isinstance(reading, PageFailure | PageResult):
+            continue
+        try:
+            chosen[place] = _doubtful(reading)
+            views += views_of(reading.page, chosen[place])
+        except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+            readings[place] = failure(reading.page.ref, "decode", error)
+    answers = iter(line_reader.read(views) if line_reader is not None and views else ())
+    outcomes: list[PageOutcome] = []
+    for place, reading in enumerate(readings):
+        if isinstance(reading, PageFailure | PageResult):
+            outcomes.append(reading)
+            continue
+        try:
+            whole = answers_by_string(reading.page, chosen.get(place, []), answers)
+            outcomes.append(_finished(reading, config, whole))
+        except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+            outcomes.append(failure(reading.page.ref, "decode", error))
+    return outcomes
+
+
+def read_ready(
+    group: list[Ready], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+) -> list[PageRead]:
+    """Read prepared pages together: their crops share calls, and so do their doubtful strings."""
+    classify_together(group, classifier)
+    return finish_ready(group, classifier, config, line_reader, keep_images)
+
+
+def finish_ready(
+    group: list[Ready], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+) -> list[PageRead]:
+    """What comes after the crops are classified."""
+    readings = [_first_reading(item, classifier, config) for item in group]
+    outcomes = _read_lines_together(readings, line_reader, config)
+    pages = []
+    for item, outcome in zip(group, outcomes, strict=True):
+        image = item.page.image if item.page else item.image
+        pages.append(PageRead(outcome, image if keep_images and isinstance(outcome, PageResult) else None))
+    return pages
+
+
+def read_raster(
+    page: RasterPage,
+    classifier: Classify,
+    config: Config,
+    *,
+    line_reader: ReadLines | None = None,
+    forms: FormSet | None = None,
+) -> PageOutcome:
+    """Read one page that is already pixels."""
+    try:
+        item = _prepared(page, config, forms)
+    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
+        return failure(page.ref, "registration" if forms is not None else "segmentation", error)
+    return read_ready([item], classifier, config, line_reader, keep_images=False)[0].outcome
