@@ -270,6 +270,11 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
             finally:
                 stream.close()
         interrupted = interrupted or stop.asked
+        written = [target for target in asked.out if target != "-"]
+        if interrupted and not tally.done:  # results of an earlier run are worth more than none of this one
+            written = []
+            for writer in writers:
+                writer.abort()
         if journal is not None and not interrupted:
             journal.finish()
     if table is not None and table.row_count:
@@ -277,7 +282,7 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
 
         Console().print(table)
     words = reader.balance.words() if reader.classifier.device == "gpu" else ""
-    telling.end([target for target in asked.out if target != "-"] + folders.words(), interrupted, words)
+    telling.end(written + folders.words(), interrupted, words)
     code = stop.exit_code if stop.asked else ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
         leave(code)
