@@ -42,7 +42,7 @@ class Trial:
         self.folder, self.rng = folder, random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.faults: list[str] = []
-        self.gone_s = self.asked_s = 0.0
+        self.gone_s = self.asked_s = self._began = 0.0
         self._make_pages()
         started = time.monotonic()
         self._run(self.folder / "whole.csv").wait(LONGEST_S)
@@ -106,7 +106,7 @@ class Trial:
         """End a run again and again until it outlives its moment; its results must be the unbroken one's."""
         out = self.folder / f"run{number}.csv"
         while True:
-            process = self._run(out)
+            process, self._began = self._run(out), time.time()
             way = self.rng.choice(WAYS) if self.counts["ended"] < wanted else ""
             moment = self.rng.uniform(0.1, self.longest_s)
             try:
@@ -200,7 +200,9 @@ class Trial:
         return [path for end in (".csv", ".jsonl") for path in self.folder.glob(f".{out.stem}{end}.*.part")]
 
     def _look_for_litter(self, out: Path, way: str) -> None:
-        if left := [*self._parts(out), *self.folder.glob(f"{out.stem}.job-*")]:
+        # A run that is ended before it opens the job leaves what a killed one before it had left.
+        logs = [path for path in self.folder.glob(f"{out.stem}.job-*") if path.stat().st_mtime >= self._began]
+        if left := [*self._parts(out), *logs]:
             self.fault("litter", f"after {way}: {[path.name for path in left]}")
 
 

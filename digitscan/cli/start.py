@@ -16,23 +16,25 @@ def main() -> None:
     that both are ready at the same time.
     """
     from digitscan.core.errors import ExitCode
-    from digitscan.core.stop import Interrupted, ignore_signals, raise_on_signals
+    from digitscan.core.stop import ignore_signals, raise_on_signals
 
+    code: object = ExitCode.OK
+    signals = raise_on_signals()
     try:
-        code: object = ExitCode.OK
         try:
-            raise_on_signals()
             _run()
-        except KeyboardInterrupt as interrupt:  # while libraries load; commands answer for themselves
+        except KeyboardInterrupt:  # while libraries load; commands answer for themselves
             sys.stderr.write("Interrupted.\n")
-            code = interrupt.exit_code if isinstance(interrupt, Interrupted) else ExitCode.INTERRUPTED
+            code = ExitCode.INTERRUPTED
         except SystemExit as ended:
             code = ended.code
+        # What lies between the commands and this has codes of its own for Ctrl-C, and knows no other signal.
+        code = code if signals.exit_code is None else signals.exit_code
         if isinstance(code, int) and code > 128 and _threads():
             _leave_at_once(code)  # one that hangs in a page would keep the interpreter for ever
         ignore_signals()
     except KeyboardInterrupt:
-        _leave_at_once(ExitCode.INTERRUPTED)
+        _leave_at_once(signals.exit_code or ExitCode.INTERRUPTED)
     sys.exit(code)  # type: ignore[arg-type]
 
 

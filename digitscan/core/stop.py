@@ -43,23 +43,37 @@ def exit_code_of(signum: int) -> ExitCode:
     return ExitCode.INTERRUPTED
 
 
-def raise_on_signals() -> None:
+class FirstSignal:
+    """What was heard since `raise_on_signals`.
+
+    Attributes
+    ----------
+    exit_code : ExitCode or None
+        The exit status that the first signal asks for; None where there was none, or a `Stop` heard it.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code: ExitCode | None = None
+        self._heard = 0.0
+
+    def _hear(self, signum: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.exit_code is None:
+            self.exit_code, self._heard = exit_code_of(signum), now
+            _leave_dead_terminal(signum)
+            raise Interrupted(signum)
+        if now - self._heard >= _ONE_WISH_S:
+            os._exit(self.exit_code)
+
+
+def raise_on_signals() -> FirstSignal:
     """Have the first signal raise `Interrupted` in the main thread, and a later one end the process at once.
 
     A signal that is ignored, as ``nohup`` and background jobs of a shell have it, stays ignored.
     """
-    heard: list[tuple[float, int]] = []
-
-    def hear(signum: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if not heard:
-            heard.append((now, signum))
-            _leave_dead_terminal(signum)
-            raise Interrupted(signum)
-        if now - heard[0][0] >= _ONE_WISH_S:
-            os._exit(exit_code_of(heard[0][1]))
-
-    _take_over(hear)
+    first = FirstSignal()
+    _take_over(first._hear)
+    return first
 
 
 def _take_over(hear: Handler | signal.Handlers) -> list[tuple[int, Any]]:

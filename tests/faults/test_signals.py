@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,26 @@ def test_a_signal_while_libraries_load_is_one_line(signum: int, code: int) -> No
         _, told = run.communicate(timeout=10)
     assert run.returncode == code and told.strip() == "Interrupted."
     wait_for(lambda: not any(map(alive, worker)), "the worker to end", 5)
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS, ids=["INT", "TERM", "HUP"])
+def test_a_signal_between_the_commands_and_the_end_has_its_own_code(signum: int, code: int) -> None:
+    """The library that parses options makes 130 of any interruption, or 1."""
+    program = f"""
+import os, signal, sys
+import digitscan.cli.app
+from digitscan.cli import start
+def between():
+    os.kill(os.getpid(), {int(signum)})
+digitscan.cli.app.app.callback()(between)
+sys.argv = ["digitscan", "doctor"]
+start.main()
+"""
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=30, check=False, preexec_fn=heed
+    )
+    assert done.returncode == code
 
 
 def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
