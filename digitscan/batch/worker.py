@@ -7,7 +7,6 @@ import os
 import pickle
 import queue
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -128,7 +127,8 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _heed_nothing)
-    inbox = Inbox(sys.stdin.buffer)
+    # Not sys.stdin itself: an interpreter that goes down over an error would wait for its lock, and abort.
+    inbox = Inbox(os.fdopen(os.dup(0), "rb"))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     # Libraries load while the parent still makes up its mind.
