@@ -15,7 +15,7 @@ run: $(STAMP)
 	@echo "See outputs/results.csv, outputs/results.json and the pictures in outputs/pages."
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

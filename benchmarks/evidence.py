@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from digitscan import Reader
 from digitscan.core.types import PageRef, RasterPage
 from digitscan.decoding.lattice import REJECT_COST_NUMBER
-from digitscan.decoding.rivals import WholeLine, rank_texts
+from digitscan.decoding.rivals import LinePosteriors, rank_texts
 from digitscan.pipeline.prepare import prepare_page
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.lines import draw_sheet
@@ -66,7 +66,7 @@ def gather(reader: Reader, page: RasterPage, text: str) -> Evidence | None:
         string.pieces,
         string.height,
         REJECT_COST_NUMBER,
-        WholeLine(tuple(reader.line_reader.read(views)), string.region),
+        LinePosteriors(tuple(reader.line_reader.read(views)), string.region),
     )
     if not ranked:
         return None

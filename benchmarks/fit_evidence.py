@@ -1,7 +1,7 @@
 """How much each reader's evidence counts: ``python benchmarks/fit_evidence.py [--data DIR] [--count N]``.
 
 Draws numbers that neither network learned from, lets both readers bring their texts, and finds the weights under which
-the true texts are likeliest. They are `_LATTICE_WEIGHT` and `_LINE_WEIGHT` of `digitscan.decoding.rivals`.
+the true texts are likeliest. They are fields of `digitscan.decoding.rivals.RivalParameters`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 
 from digitscan.core.types import SIGNS, STRUCK_OUT
 from digitscan.decoding.ctc import align, digits_alone, likeliest_texts, log_probabilities, spell_signs, struck_share
-from digitscan.recognition.lines import ALPHABET
+from digitscan.recognition.lines import ALPHABET, LINE_CLASS_COUNT
 
 
 def spelled(path: tuple[int, ...]) -> str:
@@ -49,7 +49,7 @@ def test_the_alphabet_is_digits_and_signs() -> None:
 
 
 def test_what_is_struck_out_is_seen_where_a_network_knows_of_it() -> None:
-    rows = np.full((4, len(ALPHABET) + 1), 0.01, np.float32)
+    rows = np.full((4, LINE_CLASS_COUNT), 0.01, np.float32)
     rows[2, -1] = 0.8
     assert struck_share(rows) > 0.9 and spell_signs(rows) == STRUCK_OUT
     rows[2, -1] = 0.05

@@ -8,10 +8,11 @@ from digitscan.core.config import DecodeConfig
 from digitscan.core.types import SIGNS, Box
 from digitscan.decoding.lattice import Edge, ScoredLattice, shares
 from digitscan.decoding.readings import ReadDigit, ReadString
-from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.strings import read_string
 from digitscan.forms.fields import read_field
 from digitscan.pipeline.context import Neighbour, neighbour, plausible
+from digitscan.recognition.lines import LINE_CLASS_COUNT
 
 
 def sure(*digits: int | None, p: float = 0.98) -> np.ndarray:
@@ -105,9 +106,9 @@ def test_a_long_string_is_decoded_in_linear_time() -> None:
 # ---------------------------------------------------------------- two readers
 
 
-def whole_line(text: str, rivals: dict[int, tuple[int, float]] | None = None, signs: str = "") -> WholeLine:
+def whole_line(text: str, rivals: dict[int, tuple[int, float]] | None = None, signs: str = "") -> LinePosteriors:
     """A line of 4 columns a digit; `rivals` gives a digit's place another reading with a share."""
-    rows = np.full((4 * (len(text) + len(signs)) + 1, 19), 1e-5, np.float32)
+    rows = np.full((4 * (len(text) + len(signs)) + 1, LINE_CLASS_COUNT), 1e-5, np.float32)
     rows[:, 0] = 1.0
     for place, digit in enumerate(text):
         other, share = (rivals or {}).get(place, (0, 0.0))
@@ -117,7 +118,7 @@ def whole_line(text: str, rivals: dict[int, tuple[int, float]] | None = None, si
     for place in range(len(text), len(text) + len(signs)):  # a sign of some kind
         rows[4 * place + 1, 0], rows[4 * place + 1, 11] = 0.0, 1.0
     rows /= rows.sum(axis=1, keepdims=True)
-    return WholeLine((rows,), Box(0, 0, 4 * len(rows), 40))
+    return LinePosteriors((rows,), Box(0, 0, 4 * len(rows), 40))
 
 
 def test_a_path_for_any_text() -> None:
@@ -163,12 +164,19 @@ def test_words_are_not_shown_to_the_reader_of_lines() -> None:
 def test_signs_stand_where_they_were_written() -> None:
     line = whole_line("25441")
     rows = np.array(line.views[0])
-    rows = np.concatenate([rows[:8], np.full((2, 19), 1e-6, np.float32), rows[8:], np.full((6, 19), 1e-6, np.float32)])
+    rows = np.concatenate(
+        [
+            rows[:8],
+            np.full((2, LINE_CLASS_COUNT), 1e-6, np.float32),
+            rows[8:],
+            np.full((6, LINE_CLASS_COUNT), 1e-6, np.float32),
+        ]
+    )
     for column, sign in ((8, SIGNS.index(".")), (-5, 0), (-3, SIGNS.index("-"))):
         rows[column, 11 + sign] = 1.0
     rows[rows.sum(axis=1) < 0.5, 0] = 1.0
     rows /= rows.sum(axis=1, keepdims=True)
-    signed = WholeLine((rows,), line.region)
+    signed = LinePosteriors((rows,), line.region)
     [read] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, line=signed, marked=True)
     assert read.text == "25441" and read.written == "25.441.-"
     [bare] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True)
@@ -177,13 +185,13 @@ def test_signs_stand_where_they_were_written() -> None:
     assert unread.written == ""
 
 
-def struck_line(share: float) -> WholeLine:
+def struck_line(share: float) -> LinePosteriors:
     """25#41, where the network gives the place of # so large a share."""
     line = whole_line("25041")
-    rows = np.concatenate([line.views[0], np.full((len(line.views[0]), 1), 1e-5, np.float32)], axis=1)
+    rows = np.array(line.views[0])
     rows[9, 1] = 1e-5
     rows[9, 0], rows[9, -1] = 1 - share, share
-    return WholeLine((rows / rows.sum(axis=1, keepdims=True),), line.region)
+    return LinePosteriors((rows / rows.sum(axis=1, keepdims=True),), line.region)
 
 
 def test_a_number_with_struck_out_digits_is_not_guessed() -> None:

@@ -41,7 +41,7 @@ from digitscan.pipeline.finish import finish_page
 from digitscan.pipeline.orientation import Reading, best_turn, in_doubt, text_lines, uprightness
 from digitscan.pipeline.prepare import prepare_page
 from digitscan.pipeline.read import read_raster
-from digitscan.recognition.lines import Line
+from digitscan.recognition.lines import LINE_CLASS_COUNT, Line
 from digitscan.recognition.runtime import Classifier
 from digitscan.regions.prepared import PreparedPage
 from tests.conftest import SAMPLES, AlwaysSeven, paper, put
@@ -175,7 +175,7 @@ class HearsDoubts:
         self.calls.append(len(lines))
         answers = []
         for line in lines:
-            rows = np.full((line.shape[1] // 4, 19), 1e-6, np.float32)
+            rows = np.full((line.shape[1] // 4, LINE_CLASS_COUNT), 1e-6, np.float32)
             rows[:, 0] = 1.0
             for place, digit in enumerate(self.text):
                 rows[2 * place + 1, 0], rows[2 * place + 1, int(digit) + 1] = 0.0, 1.0

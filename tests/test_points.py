@@ -7,7 +7,7 @@ import pytest
 from digitscan.core.types import Box
 from digitscan.decoding.readings import ReadDigit
 from digitscan.forms.points import Meaning, meaning_of, tells_of_point
-from digitscan.forms.template import Rules
+from digitscan.forms.template import FieldRules
 
 ENGLISH = {"decimals": 2, "locale": "en"}
 GERMAN = {"decimals": 2, "locale": "de"}
@@ -29,7 +29,7 @@ def digits(*places: tuple[int, int, int]) -> list[ReadDigit]:
     ],
 )  # fmt: skip
 def test_a_sign_tells_where_the_point_is(text: str, written: str, rules: dict[str, object], value: str) -> None:
-    assert meaning_of(text, written, Rules.model_validate(rules)) == Meaning(value)
+    assert meaning_of(text, written, FieldRules.model_validate(rules)) == Meaning(value)
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def test_a_sign_tells_where_the_point_is(text: str, written: str, rules: dict[st
 )
 def test_an_amount_without_a_point_is_in_doubt_and_never_whole(text: str, written: str) -> None:
     for rules in (ENGLISH, GERMAN):
-        meaning = meaning_of(text, written, Rules.model_validate(rules))
+        meaning = meaning_of(text, written, FieldRules.model_validate(rules))
         assert meaning.value == "15.24"
         assert meaning.doubt == "no decimal point was seen: 15.24, or 1524.00"
-        assert meaning_of(text, written, Rules.model_validate(rules), point_seen=True) == Meaning("15.24")
+        assert meaning_of(text, written, FieldRules.model_validate(rules), point_seen=True) == Meaning("15.24")
 
 
 def test_where_places_decide_there_is_no_doubt() -> None:
-    assert meaning_of("1524", "", Rules(decimals=2)) == Meaning("15.24")
-    assert meaning_of("1524", "1524", Rules(decimals=0, locale="en")) == Meaning("1524")
-    assert meaning_of("1524", "1524", Rules()) == Meaning("")
+    assert meaning_of("1524", "", FieldRules(decimals=2)) == Meaning("15.24")
+    assert meaning_of("1524", "1524", FieldRules(decimals=0, locale="en")) == Meaning("1524")
+    assert meaning_of("1524", "1524", FieldRules()) == Meaning("")
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,14 @@ from digitscan.decoding.ctc import likeliest_texts
 from digitscan.decoding.joint import Choice, Guess, weigh
 from digitscan.decoding.lattice import Edge, ScoredLattice
 from digitscan.decoding.patterns import parse_pattern
-from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.rules import parse_rule
 from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import constraint_of
 from digitscan.forms.fields import read_field, reason_of
 from digitscan.forms.points import Meaning, meaning_of
-from digitscan.forms.template import Rules, load_template
+from digitscan.forms.template import FieldRules, load_template
+from digitscan.recognition.lines import LINE_CLASS_COUNT
 from digitscan.tables.totals import check_totals, find_totals
 from tests.small_form import SMALL, write_template
 
@@ -92,7 +93,7 @@ def test_the_digest_follows_template_and_roster(tmp_path: Path) -> None:
     ],
 )
 def test_rules_allow_what_their_standards_allow(rules: dict[str, object], right: str, wrong: str) -> None:
-    parsed = Rules.model_validate(rules)
+    parsed = FieldRules.model_validate(rules)
     constraint = constraint_of(parsed, parsed.allowed if not isinstance(parsed.allowed, str) else ())
     assert constraint is not None
     assert allows(constraint.whole, right)
@@ -103,7 +104,7 @@ def test_rules_allow_what_their_standards_allow(rules: dict[str, object], right:
 @given(st.integers(0, 10**9), st.sampled_from(["luhn", "mod10", "mod97", "verhoeff", "mod11", "aba", "isbn10"]))
 def test_random_texts_fulfil_their_rule_and_one_changed_digit_breaks_it(seed: int, check: str) -> None:
     lengths = {"aba": 9, "isbn10": 10}
-    rules = Rules.model_validate({"check": check, "digits": lengths.get(check, 8)})
+    rules = FieldRules.model_validate({"check": check, "digits": lengths.get(check, 8)})
     constraint = constraint_of(rules)
     assert constraint is not None
     rng = np.random.default_rng(seed)
@@ -167,7 +168,7 @@ def _posteriors(*digits: tuple[int, int, float]) -> np.ndarray:
 
 
 def test_a_check_digit_chooses_among_readings_and_says_so() -> None:
-    constraint = constraint_of(Rules(check="luhn", digits=4))
+    constraint = constraint_of(FieldRules(check="luhn", digits=4))
     assert constraint is not None
     # 1 8 2 6 sums to 20 by Luhn: the last digit leans to a 5.
     assert allows(constraint.whole, "1826")
@@ -180,7 +181,7 @@ def test_a_check_digit_chooses_among_readings_and_says_so() -> None:
 
 
 def test_what_the_ink_says_clearly_is_never_repaired() -> None:
-    constraint = constraint_of(Rules(check="luhn", digits=4))
+    constraint = constraint_of(FieldRules(check="luhn", digits=4))
     rows = _posteriors((1, 7, 0.99999), (8, 3, 0.99999), (2, 1, 0.99999), (5, 4, 0.99999))
     read = read_field(_edges(4), rows, 4, 30.0, None, constraint)
     assert read is not None
@@ -219,12 +220,12 @@ def test_no_line_and_no_rule_vouch_for_what_is_no_digit_in_its_box() -> None:
     rows = _posteriors((1, 7, 0.9), (5, 6, 0.9), (4, 9, 0.9))
     rows[1] = 0.001
     rows[1, 10] = 0.99
-    columns = np.full((10, 19), 1e-4, np.float32)
+    columns = np.full((10, LINE_CLASS_COUNT), 1e-4, np.float32)
     columns[:, 0] = 1.0
     for place, digit in ((1, 1), (4, 5), (7, 4)):
         columns[place, 0], columns[place, digit + 1] = 1e-4, 1.0
-    line = WholeLine((columns / columns.sum(axis=1, keepdims=True),), Box(0, 0, 60, 30))
-    for rule in (None, constraint_of(Rules.model_validate({"pattern": "154"}))):
+    line = LinePosteriors((columns / columns.sum(axis=1, keepdims=True),), Box(0, 0, 60, 30))
+    for rule in (None, constraint_of(FieldRules.model_validate({"pattern": "154"}))):
         read = read_field(_edges(3), rows, 3, 30.0, line, rule, boxed=True)
         assert read is not None and read.best.text == "154" and read.best.probability < 0.02
     assert read is not None and reason_of(read, DecodeConfig()) == (True, "digit 2 cannot be made out")
@@ -245,7 +246,7 @@ def test_no_line_and_no_rule_vouch_for_what_is_no_digit_in_its_box() -> None:
     ],
 )
 def test_values_follow_the_fields_declaration(text: str, written: str, rules: dict[str, object], value: str) -> None:
-    assert meaning_of(text, written, Rules.model_validate(rules)) == Meaning(value)
+    assert meaning_of(text, written, FieldRules.model_validate(rules)) == Meaning(value)
 
 
 def _choice(*texts: tuple[str, float]) -> Choice:

@@ -14,7 +14,7 @@ from digitscan.core.errors import DataError, ModelError, OutputError, UsageError
 from digitscan.core.types import NOT_A_DIGIT
 from digitscan.recognition.architectures import ARCHITECTURES
 from digitscan.recognition.averaging import average_models, taken_over
-from digitscan.recognition.lines import ALPHABET
+from digitscan.recognition.lines import ALPHABET, LINE_CLASS_COUNT
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.registry import read_card
 from digitscan.recognition.runtime import Classifier, LineReader
@@ -165,7 +165,7 @@ def test_a_reader_of_lines_can_be_trained(data: Path, tmp_path: Path) -> None:
     assert card.reads_lines and card.classes == ("blank", *ALPHABET) and card.input_shape == (32, 0, 1)
     assert set(card.accuracy) == {"drawn-lines-40"} and card.training["epochs_done"] == 1
     [answers] = LineReader(str(tmp_path / "lines")).read([np.zeros((32, 64), np.uint8)])
-    assert answers.shape == (16, len(ALPHABET) + 1)
+    assert answers.shape == (16, LINE_CLASS_COUNT)
 
 
 def test_the_mean_of_a_network_and_its_successor(data: Path, tmp_path: Path) -> None:

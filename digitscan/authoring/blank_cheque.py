@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.types import GrayImage
-from digitscan.forms.cells import Cell
+from digitscan.forms.cells import FormCell
 from digitscan.forms.form_page import FormPage
 from digitscan.forms.template import MM_PER_INCH, Template
 from digitscan.micr.match import MARGIN, draw_glyph
@@ -37,12 +37,12 @@ class EmptyCheque:
     ----------
     image : (H, W) uint8
         Paper is white.
-    cells : tuple of Cell
+    cells : tuple of FormCell
         Where its fields are to be written; printed boxes where the template says that there are some.
     """
 
     image: GrayImage
-    cells: tuple[Cell, ...]
+    cells: tuple[FormCell, ...]
 
 
 def line_of(template: Template, values: Mapping[str, str]) -> str:
@@ -151,7 +151,7 @@ def _ground(width: int, height: int, rng: np.random.Generator) -> NDArray[np.flo
     return np.asarray(page, np.float32)
 
 
-def _inside(cell: Cell, rng: np.random.Generator) -> Cell:
+def _inside(cell: FormCell, rng: np.random.Generator) -> FormCell:
     """A printed box somewhere in the zone where it is looked for."""
     x, y, w, h = cell.box
     wide, high = w * float(rng.uniform(0.72, 0.86)), h * float(rng.uniform(0.55, 0.75))

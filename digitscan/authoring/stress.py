@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from digitscan.authoring.blank_cheque import draw_cheque, line_of
 from digitscan.core.errors import UsageError
 from digitscan.core.types import FieldReading, GrayImage, PageFailure, PageRef, PageResult, RasterPage, State
-from digitscan.decoding.automata import Automaton
-from digitscan.decoding.automata import State as AutomatonState
+from digitscan.decoding.automata import Automaton, AutomatonState
 from digitscan.decoding.rules import Operand, parse_rule
-from digitscan.forms.cells import Cell
+from digitscan.forms.cells import FormCell
 from digitscan.forms.constraints import constraint_of
 from digitscan.forms.form_page import FormPage
 from digitscan.forms.points import meaning_of
@@ -160,7 +159,7 @@ def _fulfil(template: Template, page: int, values: dict[str, str], owner: Mappin
 # -------------------------------------------------------------------------------------------------- pages
 
 
-def form_to_fill(form: FormPage, values: Mapping[str, str], rng: Rng) -> tuple[GrayImage, Sequence[Cell]]:
+def form_to_fill(form: FormPage, values: Mapping[str, str], rng: Rng) -> tuple[GrayImage, Sequence[FormCell]]:
     """A form as it lies before its writer, and the places of its fields: its blank, or a cheque with these numbers."""
     if form.blank is not None:
         return form.blank.image, form.cells
@@ -200,7 +199,7 @@ def _write(page: Canvas, ink: Canvas, x: float, y: float, dark: float) -> None:
     region *= 1 - dark * ink[: region.shape[0], : region.shape[1]]
 
 
-def _tick(page: Canvas, cell: Cell, dark: float, dpi: float, rng: Rng) -> None:
+def _tick(page: Canvas, cell: FormCell, dark: float, dpi: float, rng: Rng) -> None:
     x, y, w, h = cell.box
     pen = max(2, round(0.45 * dpi / MM_PER_INCH))
     ink = np.zeros((round(1.6 * h), round(1.6 * w)), np.float32)
@@ -223,7 +222,7 @@ def _tick(page: Canvas, cell: Cell, dark: float, dpi: float, rng: Rng) -> None:
     _write(page, ink, x - 0.3 * w, y - 0.3 * h, dark)
 
 
-def _in_boxes(page: Canvas, cell: Cell, text: str, pen: Pen, size: float, dark: float, rng: Rng) -> None:
+def _in_boxes(page: Canvas, cell: FormCell, text: str, pen: Pen, size: float, dark: float, rng: Rng) -> None:
     x, y, w, h = cell.box
     wide = w / cell.zone.places
     start = cell.zone.places - len(text)  # numbers stand at the right
@@ -235,7 +234,7 @@ def _in_boxes(page: Canvas, cell: Cell, text: str, pen: Pen, size: float, dark: 
         _write(page, ink, x + (start + k + 0.5) * wide - ink.shape[1] / 2 + dx, y + (h - ink.shape[0]) / 2 + dy, dark)
 
 
-def _on_line(page: Canvas, cell: Cell, text: str, pen: Pen, size: float, dark: float, rng: Rng) -> None:
+def _on_line(page: Canvas, cell: FormCell, text: str, pen: Pen, size: float, dark: float, rng: Rng) -> None:
     x, y, w, h = cell.box
     decimals = cell.zone.decimals or 0
     high = size * h

@@ -54,7 +54,7 @@ def lattice_sheet(lattices: Sequence[StringLattice], posteriors: Posteriors | No
     for lattice in lattices:
         stop = start + len(lattice.candidates)
         if stop - start > 1 and len(drawn) < _MOST:
-            drawn.append(_draw(lattice, None if posteriors is None else posteriors[start:stop], number))
+            drawn.append(_draw(lattice, None if posteriors is None else posteriors[start:stop], number=number))
         start = stop
     if not drawn:
         return np.full((_HIGH, _HIGH, 3), 255, np.uint8)
@@ -62,7 +62,7 @@ def lattice_sheet(lattices: Sequence[StringLattice], posteriors: Posteriors | No
     return np.vstack([np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in drawn])
 
 
-def _draw(lattice: StringLattice, rows: Posteriors | None, number: bool) -> Picture:
+def _draw(lattice: StringLattice, rows: Posteriors | None, *, number: bool) -> Picture:
     box, ink = lattice.ink
     scale = min(_HIGH / box.height, _WIDEST / box.width)
     width = max(1, round(box.width * scale))
@@ -80,7 +80,7 @@ def _draw(lattice: StringLattice, rows: Posteriors | None, number: bool) -> Pict
             levels.append(-1)
         levels[level] = right + 3
         bars.append((index, left, right, level))
-    paths = _best_paths(lattice, rows, number)
+    paths = _best_paths(lattice, rows, number=number)
     chosen = {symbol.edge for symbol in paths[0].symbols} if paths else set()
     high = _HIGH + _ROW * (len(levels) + bool(paths)) + 2 * _PAD
     picture: Any = np.full((high, max([width + 2 * _PAD, 360, *(bar[2] + _PAD for bar in bars)]), 3), 255, np.uint8)
@@ -105,7 +105,7 @@ def _draw(lattice: StringLattice, rows: Posteriors | None, number: bool) -> Pict
     return np.asarray(picture, np.uint8)
 
 
-def _best_paths(lattice: StringLattice, rows: Posteriors | None, number: bool) -> list[Path]:
+def _best_paths(lattice: StringLattice, rows: Posteriors | None, *, number: bool) -> list[Path]:
     if rows is None:
         return []
     cost = REJECT_COST_NUMBER if number else REJECT_COST_PAGE

@@ -13,26 +13,26 @@ from typing import Protocol
 
 from digitscan.decoding.patterns import PatternTable
 
-State = Hashable
+AutomatonState = Hashable
 
 
 class Automaton(Protocol):
     """Which texts of digits are allowed."""
 
     @property
-    def start(self) -> State:
+    def start(self) -> AutomatonState:
         """The state before the first digit."""
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """The state after one more digit; None where it may not stand."""
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """Whether a text may end here."""
 
 
 def allows(automaton: Automaton, text: str) -> bool:
     """Whether a whole text is allowed."""
-    state: State | None = automaton.start
+    state: AutomatonState | None = automaton.start
     for character in text:
         state = automaton.step(state, int(character))
         if state is None:
@@ -48,12 +48,12 @@ class Length:
     high: int
     start: int = 0
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """Count."""
         assert isinstance(state, int)
         return state + 1 if state < self.high else None
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """Enough."""
         assert isinstance(state, int)
         return state >= self.low
@@ -66,13 +66,13 @@ class Pattern:
     table: PatternTable
     start: int = 0
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """Move."""
         assert isinstance(state, int)
         after = self.table.moves[state][digit]
         return after if after >= 0 else None
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """In an accepting state."""
         return state in self.table.accepting
 
@@ -85,13 +85,13 @@ class Range:
     high: int
     start: int = 0
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """The number so far."""
         assert isinstance(state, int)
         value = 10 * state + digit
         return value if value <= self.high else None
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """Large enough."""
         assert isinstance(state, int)
         return state >= self.low
@@ -116,12 +116,12 @@ class Roster:
                 state = after
             self._ends.add(state)
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """Down the tree of values."""
         assert isinstance(state, int)
         return self._moves[state].get(digit)
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """A value ends here."""
         return state in self._ends
 
@@ -140,7 +140,7 @@ class Remainder:
     length: int | None = None
     start: tuple[int, int] = (0, 0)
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """Add one digit."""
         assert isinstance(state, tuple)
         position, total = state
@@ -149,7 +149,7 @@ class Remainder:
         position_after = position + 1 if self.length is not None else 0
         return position_after, self.add(total, position, digit) % self.modulus
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """The remainder is the one wanted."""
         assert isinstance(state, tuple)
         return bool(state[1] == self.target and (self.length is None or state[0] == self.length))
@@ -165,13 +165,13 @@ class Alternating:
     other: tuple[int, ...]
     start: tuple[int, int] = (0, 0)
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """As the last digit of the text, and as the last but one."""
         assert isinstance(state, tuple)
         as_last, as_other = state
         return (as_other + digit) % 10, (as_last + self.other[digit]) % 10
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """A multiple of ten."""
         assert isinstance(state, tuple)
         return bool(state[0] == 0)
@@ -184,7 +184,7 @@ class Verhoeff:
     length: int
     start: tuple[int, int] = (0, 0)
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """From the left: the new element stands before the product so far."""
         assert isinstance(state, tuple)
         position, product = state
@@ -193,7 +193,7 @@ class Verhoeff:
         from_right = self.length - 1 - position
         return position + 1, _pentagon(_permuted(from_right % 8, digit), product)
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """The identity."""
         return state == (self.length, 0)
 
@@ -213,14 +213,14 @@ def _permuted(times: int, digit: int) -> int:
     return digit
 
 
-class Both:
+class AllOf:
     """Every one of several rules."""
 
     def __init__(self, parts: Sequence[Automaton]) -> None:
         self._parts = tuple(parts)
-        self.start: State = tuple(part.start for part in self._parts)
+        self.start: AutomatonState = tuple(part.start for part in self._parts)
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """All of them move, or none."""
         assert isinstance(state, tuple)
         after = []
@@ -231,20 +231,20 @@ class Both:
             after.append(moved)
         return tuple(after)
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """All of them do."""
         assert isinstance(state, tuple)
         return all(part.accepts(own) for part, own in zip(self._parts, state, strict=True))
 
 
-class Any_:  # noqa: N801  (one of several rules; `any` and `Any` are taken)
+class AnyOf:
     """At least one of several rules of the same kind, such as one a length."""
 
     def __init__(self, parts: Sequence[Automaton]) -> None:
         self._parts = tuple(parts)
-        self.start: State = tuple(part.start for part in self._parts)
+        self.start: AutomatonState = tuple(part.start for part in self._parts)
 
-    def step(self, state: State, digit: int) -> State | None:
+    def step(self, state: AutomatonState, digit: int) -> AutomatonState | None:
         """Those that can move do."""
         assert isinstance(state, tuple)
         after = tuple(
@@ -252,7 +252,7 @@ class Any_:  # noqa: N801  (one of several rules; `any` and `Any` are taken)
         )
         return after if any(own is not None for own in after) else None
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: AutomatonState) -> bool:
         """One of them does."""
         assert isinstance(state, tuple)
         return any(own is not None and part.accepts(own) for part, own in zip(self._parts, state, strict=True))

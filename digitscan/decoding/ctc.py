@@ -6,6 +6,7 @@ Graves, Fernandez, Gomez, Schmidhuber 2006 (ICML), sections 3 and 4; prefix sear
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from math import log
 
@@ -18,16 +19,29 @@ from digitscan.decoding.automata import Automaton
 Real = NDArray[np.float64]
 
 DIGITS = 10
-_TINY = 1e-30
-_NEGLIGIBLE = 1e-4
-"""Answers below this start no new text: they would only widen the search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtcParameters:
+    """How texts are sought along a line.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    negligible: float = 1e-4
+    """Answers below this start no new text: they would only widen the search. [probability; cost alone]"""
+    constrained_beam: int = 60
+    """Texts kept where a rule decides: the best one that it allows may start badly. [bare; tried]"""
+    struck_odds: float = 19.0
+    """What the network's odds of struck out digits count: it is shy of them, and of 700 amounts that had none it
+    gave 0.1 % more than a twentieth. [ratio; benchmarks/spoilt.py]"""
+    tiny: float = 1e-30
+    """Least share of an answer, so that its logarithm is finite. [probability; arithmetic]"""
+
+
+_P = CtcParameters()
 _NOWHERE = 0.0, 0.0
 _MARKS = SIGNS + STRUCK_OUT
-_STRUCK_ODDS = 19.0
-"""What the network's odds of struck out digits count: it is shy of them, and of 700 amounts that had none it gave 0.1 %
-more than a twentieth (benchmarks/spoilt.py)."""
-_CONSTRAINED_BEAM = 60
-"""Texts kept where a rule decides: the best one that it allows may start badly."""
 
 
 def digits_alone(posteriors: NDArray[np.float32]) -> Real:
@@ -45,7 +59,7 @@ def digits_alone(posteriors: NDArray[np.float32]) -> Real:
     """
     kept = posteriors[:, : DIGITS + 1].astype(np.float64)
     kept[:, 0] += posteriors[:, DIGITS + 1 :].sum(axis=1)
-    return np.maximum(kept, _TINY)
+    return np.maximum(kept, _P.tiny)
 
 
 def log_probabilities(posteriors: Real, texts: Sequence[str]) -> list[float]:
@@ -79,13 +93,13 @@ def log_probabilities(posteriors: Real, texts: Sequence[str]) -> list[float]:
         moved[:, 1:] += alpha[:, :-1]
         moved[:, 2:] += skip[:, 2:] * alpha[:, :-2]
         alpha = moved * own
-        total = np.maximum(alpha.sum(axis=1), _TINY)
+        total = np.maximum(alpha.sum(axis=1), _P.tiny)
         log_scale += np.log(total)
         alpha /= total[:, None]
     ends = np.array([2 * len(text) for text in texts])
     rows = np.arange(len(texts))
     last = alpha[rows, ends] + np.where(ends > 0, alpha[rows, np.maximum(ends - 1, 0)], 0.0)
-    return [float(v) for v in log_scale + np.log(np.maximum(last, _TINY))]
+    return [float(v) for v in log_scale + np.log(np.maximum(last, _P.tiny))]
 
 
 def likeliest_texts(
@@ -105,12 +119,12 @@ def likeliest_texts(
         Only texts that it accepts are given.
     """
     if automaton is not None:
-        beam = max(beam, _CONSTRAINED_BEAM)
+        beam = max(beam, _P.constrained_beam)
     states: dict[str, Hashable] = {"": automaton.start if automaton is not None else None}
     # For each text so far: the probability that it ends in a blank, and that it ends in its last digit.
     kept: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}
     log_scale = 0.0
-    likely = [np.flatnonzero(row).tolist() for row in posteriors[:, 1:] > _NEGLIGIBLE]
+    likely = [np.flatnonzero(row).tolist() for row in posteriors[:, 1:] > _P.negligible]
     for row, digits in zip(posteriors.tolist(), likely, strict=True):
         blank = row[0]
         grown = {
@@ -138,7 +152,7 @@ def likeliest_texts(
         kept = {text: (ends_blank / total, ends_digit / total) for text, (ends_blank, ends_digit) in ranked}
     ranked = sorted(kept.items(), key=_by_share)
     ends = [item for item in ranked if automaton is None or automaton.accepts(states[item[0]])]
-    return [(text, log_scale + log(max(sum(p), _TINY))) for text, p in ends[:count]]
+    return [(text, log_scale + log(max(sum(p), _P.tiny))) for text, p in ends[:count]]
 
 
 def struck_share(posteriors: NDArray[np.float32]) -> float:
@@ -156,8 +170,8 @@ def struck_share(posteriors: NDArray[np.float32]) -> float:
 
 
 def _corrected(shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The network's shares of struck out digits at `_STRUCK_ODDS`."""
-    return np.asarray(_STRUCK_ODDS * shares / (1 + (_STRUCK_ODDS - 1) * shares), np.float32)
+    """The network's shares of struck out digits at `_P.struck_odds`."""
+    return np.asarray(_P.struck_odds * shares / (1 + (_P.struck_odds - 1) * shares), np.float32)
 
 
 def _by_share(item: tuple[str, tuple[float, float]]) -> tuple[float, str]:

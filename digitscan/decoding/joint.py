@@ -17,14 +17,33 @@ import numpy as np
 
 from digitscan.decoding.rules import Operand
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointParameters:
+    """How combinations of guesses are weighed.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    most_guesses: int = 8000
+    """Guesses in all combinations that are weighed for one rule, the likeliest ones: many of few fields, few of
+    many. [bare; cost alone]"""
+    fewest_combinations: int = 100
+    """Combinations that are weighed however many fields there are. [bare; cost alone]"""
+    all_but: float = 1e-5
+    """Share of all combinations that may be left unweighed. [probability; cost alone]"""
+    no_rival: float = 1e-9
+    """Share of the likeliest combination below which another one changes nothing; divisors are no smaller.
+    [probability; arithmetic]"""
+    by_chance: float = 0.02
+    """How often a rule that equates holds for texts at random; one that compares holds half the time. [probability;
+    tried]"""
+
+
+_P = JointParameters()
+
 BREAKS = 0.01
 """How often a text on paper breaks its field's rules: slips of the pen, copied wrong."""
-_MOST_GUESSES = 8000
-"""Guesses in all combinations that are weighed for one rule, the likeliest ones: many of few fields, few of many."""
-_ALL_BUT = 1e-5
-"""Share of all combinations that may be left unweighed."""
-_BY_CHANCE = 0.02
-"""How often a rule that equates holds for texts at random; one that compares holds half the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +55,8 @@ class Guess:
     breaks: tuple[str, ...] = ()
 
 
-class Rule(Protocol):
-    """What `weigh` asks: `digitscan.decoding.rules.Rule`, or the total of a table."""
+class JointRule(Protocol):
+    """What `weigh` asks: `digitscan.decoding.rules.CrossFieldRule`, or the total of a table."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,11 +107,11 @@ def _combinations(choices: Sequence[Choice]) -> list[tuple[float, tuple[int, ...
     waiting = [(-best, first, 0)]
     found: list[tuple[float, tuple[int, ...]]] = []
     left = 1.0
-    most = max(100, _MOST_GUESSES // len(choices))
-    while waiting and len(found) < most and left > _ALL_BUT:
+    most = max(_P.fewest_combinations, _P.most_guesses // len(choices))
+    while waiting and len(found) < most and left > _P.all_but:
         negative, places, start = heapq.heappop(waiting)
         left += negative
-        if found and -negative < 1e-9 * found[0][0]:
+        if found and -negative < _P.no_rival * found[0][0]:
             break
         found.append((-negative, tuple(ranked[k][place] for k, place in enumerate(places))))
         for k in range(start, len(places)):
@@ -103,12 +122,12 @@ def _combinations(choices: Sequence[Choice]) -> list[tuple[float, tuple[int, ...
     return found
 
 
-def weigh(rule: Rule, label: str, choices: Mapping[str, Choice], columns: Mapping[str, Sequence[str]]) -> None:
+def weigh(rule: JointRule, label: str, choices: Mapping[str, Choice], columns: Mapping[str, Sequence[str]]) -> None:
     """Apply one rule to the fields it speaks of, in place.
 
     Parameters
     ----------
-    rule : Rule
+    rule : JointRule
     label : str
         What the reason says.
     choices : mapping of str to Choice
@@ -133,19 +152,32 @@ def weigh(rule: Rule, label: str, choices: Mapping[str, Choice], columns: Mappin
 
     combinations = _combinations(involved)
     verdicts = [holds(rows) for _, rows in combinations]
-    if verdicts[0] is None:
-        return
+    if verdicts[0] is not None:
+        _take_likeliest(rule, label, involved, combinations, verdicts)
+
+
+def _take_likeliest(
+    rule: JointRule,
+    label: str,
+    involved: Sequence[Choice],
+    combinations: Sequence[tuple[float, tuple[int, ...]]],
+    verdicts: Sequence[bool | None],
+) -> None:
+    """Take the guesses of the likeliest combination, in place, where those that break the rule count `BREAKS` times.
+
+    Guesses of fields that a rule upholds get the share of all combinations that they are part of.
+    """
     weights = np.array(
         [p * (BREAKS if verdict is False else 1.0) for (p, _), verdict in zip(combinations, verdicts, strict=True)]
     )
     # Texts that nobody guessed fulfil the rule by chance at the most.
-    chance = _BY_CHANCE if rule.equates else 0.5
+    chance = _P.by_chance if rule.equates else 0.5
     unseen = max(0.0, 1.0 - sum(p for p, _ in combinations))
     overlooked = unseen * (chance + (1 - chance) * BREAKS)
     total = float(weights.sum()) + overlooked
     # In a combination that nobody guessed, most fields read as guessed: one is to blame, by what its guesses leave.
     masses = np.array([sum(guess.probability for guess in choice.guesses) for choice in involved])
-    blame = np.maximum(1.0 - masses, 0.0) + 1e-9
+    blame = np.maximum(1.0 - masses, 0.0) + _P.no_rival
     blame /= blame.sum()
     best = int(weights.argmax())
     rows = combinations[best][1]
@@ -163,7 +195,7 @@ def weigh(rule: Rule, label: str, choices: Mapping[str, Choice], columns: Mappin
         if not verdicts[best]:
             continue  # a broken rule says that something is wrong, not what
         own_prior = np.array([guess.probability for guess in choice.guesses])
-        shares += overlooked * (1.0 - blame[k]) * own_prior / max(float(masses[k]), 1e-9)
+        shares += overlooked * (1.0 - blame[k]) * own_prior / max(float(masses[k]), _P.no_rival)
         choice.guesses = [
             Guess(guess.text, float(share / total), guess.breaks)
             for guess, share in zip(choice.guesses, shares, strict=True)

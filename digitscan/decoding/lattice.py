@@ -14,12 +14,13 @@ from digitscan.core.types import NOT_A_DIGIT, Box, Posteriors
 from digitscan.decoding.automata import Automaton
 
 REJECT_COST_PAGE = 1.9
-"""Log-odds against calling a piece of digit size no digit, on a page where letters are common."""
+"""Against calling a piece of digit size no digit, on a page where letters are common. [log-odds; tried]"""
 REJECT_COST_NUMBER = 4.5
-"""The same where the whole string is known to be one number."""
+"""The same where the whole string is known to be one number. [log-odds; tried]"""
 _FLOOR = 1e-5
+"""Least posterior, so that one answer cannot rule a path out. [probability; tried]"""
 _CONSTRAINED_BEAM = 600
-"""Paths kept at a node where a rule decides: every sum of a check digit wants its own."""
+"""Paths kept at a node where a rule decides: every sum of a check digit wants its own. [bare; cost alone]"""
 
 
 class Costs(NamedTuple):
@@ -42,6 +43,8 @@ class Costs(NamedTuple):
         What a low mark must win to be a digit: it is a point or a dash unless it looks very much like one.
     mark_height : float
         Height, as a share of the string's, up to which a piece is as likely a mark as a digit.
+    mark_range : float
+        Share of the string's height over which a piece turns from a likely mark to a likely digit.
     low_share : float
         Share of the reject cost that is left for the lowest pieces.
     """
@@ -54,6 +57,7 @@ class Costs(NamedTuple):
     widest: float = 1.15
     mark: float = 6.0
     mark_height: float = 0.4
+    mark_range: float = 0.4
     low_share: float = 0.2
 
 
@@ -264,7 +268,7 @@ def segment_scores(
     scores[:, 1] -= costs.cut_one * cuts  # a stem cut from a letter looks like a one
     scores[:, :NOT_A_DIGIT] *= weight[:, None]
     # Marks are lower than digits: what is low is given up more easily, what was several pieces less so.
-    stature = np.clip((high - costs.mark_height) / 0.4, 0.0, 1.0)
+    stature = np.clip((high - costs.mark_height) / costs.mark_range, 0.0, 1.0)
     cost = reject_cost * (costs.low_share + (1 - costs.low_share) * stature) * weight
     scores[:, NOT_A_DIGIT] = logs[:, NOT_A_DIGIT] * weight - cost - cutting
     small = np.array([edge.small for edge in edges], bool)

@@ -44,4 +44,6 @@ def digit_of(edge: Edge, row: np.ndarray, symbol: Symbol) -> ReadDigit:
     order = np.argsort(row[:NOT_A_DIGIT])[::-1]
     best = symbol.digit if symbol.digit is not None else int(order[0])
     rival = next(int(d) for d in order if int(d) != best)
-    return ReadDigit(edge.box, str(best), float(row[best]), str(rival), float(row[best] - row[rival]))
+    return ReadDigit(
+        edge.box, str(best), confidence=float(row[best]), runner_up=str(rival), margin=float(row[best] - row[rival])
+    )

@@ -13,22 +13,37 @@ from digitscan.decoding.ctc import align, digits_alone, likeliest_texts, log_pro
 from digitscan.decoding.lattice import Edge, Path, ScoredLattice
 from digitscan.decoding.readings import ReadDigit, digit_of
 
-_RIVALS = 8
-"""Texts that each of the two readers may bring."""
-_LATTICE_WEIGHT = 0.3
-_LINE_WEIGHT = 0.8
-"""What a log unit of either reader's evidence counts: both overrate themselves, and they err together now and then."""
-_FAR_BEHIND = 14.0
-"""Log units behind its own reader's best text at which a text is no rival."""
-_LOWEST = -8.0
-"""Log units that a text has from the lattice at the least. Where digits touch, the lattice may have no path that spells
-what stands there, or one over a bad cut: that it likes another text better says little then."""
-_BEHIND = 3.0
-"""Log units by which a text may stand behind the lattice's best, where that is hardly likely itself."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RivalParameters:
+    """How the evidence of two readers is joined.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    brought: int = 8
+    """Texts that each of them may bring. [bare; cost alone]"""
+    lattice_weight: float = 0.3
+    """What a log unit of the lattice's evidence counts: both readers overrate themselves, and they err together now
+    and then. [ratio; benchmarks/fit_evidence.py]"""
+    line_weight: float = 0.8
+    """The same of the line's evidence. [ratio; benchmarks/fit_evidence.py]"""
+    far_behind: float = 14.0
+    """How far behind its own reader's best a text is no rival. [log units; tried]"""
+    lowest: float = -8.0
+    """What a text has from the lattice at the least. Where digits touch, the lattice may have no path that spells
+    what stands there, or one over a bad cut: that it likes another text better says little then. [log units;
+    decision 7]"""
+    behind: float = 3.0
+    """How far a text may stand behind the lattice's best, where that is hardly likely itself. [log units; decision
+    7]"""
+
+
+_P = RivalParameters()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WholeLine:
+class LinePosteriors:
     """What the reader of lines says of a string.
 
     Attributes
@@ -48,9 +63,9 @@ class WholeLine:
         With an automaton, the likeliest ones that it accepts come too.
         """
         answers = [digits_alone(view) for view in self.views]
-        own = [text for answer in answers for text, _ in _near(likeliest_texts(answer, _RIVALS))]
+        own = [text for answer in answers for text, _ in _near(likeliest_texts(answer, _P.brought))]
         if automaton is not None:
-            own += [text for answer in answers for text, _ in likeliest_texts(answer, _RIVALS, automaton=automaton)]
+            own += [text for answer in answers for text, _ in likeliest_texts(answer, _P.brought, automaton=automaton)]
         asked = list(dict.fromkeys([*texts, *own]))
         logs = np.mean([log_probabilities(answer, asked) for answer in answers], axis=0)
         return dict(zip(asked, logs.tolist(), strict=True))
@@ -72,8 +87,8 @@ class WholeLine:
         places = align(digits_alone(view), text)
         starts, stops = [0, *(stop + 1 for _, stop in places)], [*(start for start, _ in places), len(view)]
         signs = [spell_signs(view[start:stop]) for start, stop in zip(starts, stops, strict=True)]
-        told = "".join(sign + digit for sign, digit in zip(signs, [*text, ""], strict=True))
-        return told if self.struck > 0.5 else told.replace(STRUCK_OUT, "")
+        spelled = "".join(sign + digit for sign, digit in zip(signs, [*text, ""], strict=True))
+        return spelled if self.struck > 0.5 else spelled.replace(STRUCK_OUT, "")
 
     def digits(self, text: str) -> list[ReadDigit]:
         """The digits of a text where the line has them."""
@@ -87,12 +102,20 @@ class WholeLine:
             rival = next(int(d) for d in order if int(d) != own)
             left, right = int((start - 1) * step), int((stop + 2) * step)
             box = Box(self.region.x + max(left, 0), self.region.y, max(right - max(left, 0), 1), self.region.height)
-            found.append(ReadDigit(box, character, float(part[own]), str(rival), float(part[own] - part[rival])))
+            found.append(
+                ReadDigit(
+                    box,
+                    character,
+                    confidence=float(part[own]),
+                    runner_up=str(rival),
+                    margin=float(part[own] - part[rival]),
+                )
+            )
         return found
 
 
 def _near(texts: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
-    return [(text, log) for text, log in texts if log > texts[0][1] - _FAR_BEHIND]
+    return [(text, log) for text, log in texts if log > texts[0][1] - _P.far_behind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +133,7 @@ class Rival:
     @property
     def evidence(self) -> float:
         """Both together."""
-        return _LATTICE_WEIGHT * self.lattice + _LINE_WEIGHT * self.line
+        return _P.lattice_weight * self.lattice + _P.line_weight * self.line
 
 
 def rank_texts(
@@ -119,7 +142,7 @@ def rank_texts(
     pieces: int,
     height: float,
     reject_cost: float,
-    line: WholeLine | None,
+    line: LinePosteriors | None,
     *,
     whole: bool = True,
     automaton: Automaton | None = None,
@@ -134,17 +157,17 @@ def rank_texts(
     for more.
     """
     lattice = ScoredLattice(edges, posteriors, pieces, height, reject_cost)
-    paths = lattice.best(_RIVALS)
+    paths = lattice.best(_P.brought)
     if not whole and (not paths or any(s.digit is None and not edges[s.edge].small for s in paths[0].symbols)):
         return []
     best = paths[0].score if paths else 0.0
-    by_text = {p.text: p for p in paths if p.score > best - _FAR_BEHIND}
+    by_text = {p.text: p for p in paths if p.score > best - _P.far_behind}
     if automaton is not None:
-        by_text = {p.text: p for p in lattice.best(_RIVALS, automaton)} | by_text
+        by_text = {p.text: p for p in lattice.best(_P.brought, automaton)} | by_text
     if line is None:
         rivals = [Rival(text, path.score, path.score, path) for text, path in by_text.items() if text]
         return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
-    lowest = best - _FAR_BEHIND if boxed else min(_LOWEST, best - _BEHIND)
+    lowest = best - _P.far_behind if boxed else min(_P.lowest, best - _P.behind)
     rivals = []
     for text, log in line.log_probabilities(list(by_text), automaton).items():
         if text:
@@ -154,7 +177,9 @@ def rank_texts(
     return sorted(rivals, key=lambda rival: (-rival.evidence, rival.text))
 
 
-def digits_of(rival: Rival, edges: Sequence[Edge], posteriors: Posteriors, line: WholeLine | None) -> list[ReadDigit]:
+def digits_of(
+    rival: Rival, edges: Sequence[Edge], posteriors: Posteriors, line: LinePosteriors | None
+) -> list[ReadDigit]:
     """The digits of a text with their boxes: from its path, or from the line where the lattice has none."""
     if rival.path is not None:
         return [digit_of(edges[s.edge], posteriors[s.edge], s) for s in rival.path.symbols if s.digit is not None]

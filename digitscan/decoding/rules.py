@@ -27,7 +27,7 @@ class Unknown(Exception):  # noqa: N818  (no error: the rule has nothing to say)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rule:
+class CrossFieldRule:
     """A rule that was read.
 
     Attributes
@@ -226,7 +226,7 @@ def _check(node: ast.expr, names: list[str]) -> None:
 
 
 @lru_cache(maxsize=256)
-def parse_rule(expression: str) -> Rule:
+def parse_rule(expression: str) -> CrossFieldRule:
     """Read a rule.
 
     Raises
@@ -245,4 +245,4 @@ def parse_rule(expression: str) -> Rule:
     if not names:
         raise ValueError(f"rule {expression!r} speaks of no field")
     equates = isinstance(tree, ast.Compare) and all(isinstance(op, ast.Eq) for op in tree.ops)
-    return Rule(tuple(dict.fromkeys(names)), equates, tree)
+    return CrossFieldRule(tuple(dict.fromkeys(names)), equates, tree)

@@ -118,7 +118,15 @@ def evaluate(
     strangers = np.concatenate(others)
     reject = reject_figures(np.concatenate(digits), strangers) if len(strangers) and len(card.classes) > 10 else None
     curve = [asdict(report) for report in read_log(locate(model))]
-    return Evaluation(msgspec.to_builtins(card), sets, reject, curve, crops, labels, posteriors)
+    return Evaluation(
+        model=msgspec.to_builtins(card),
+        sets=sets,
+        reject=reject,
+        curve=curve,
+        crops=crops,
+        labels=labels,
+        posteriors=posteriors,
+    )
 
 
 def _speed(classify: Callable[[Crops], Posteriors], count: int = 2048) -> float:

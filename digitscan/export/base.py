@@ -31,11 +31,11 @@ def reading_row(page: PageResult, r: FieldReading, model: str) -> list[object]:
 def failure_row(failed: PageFailure, model: str) -> list[object]:
     """A page that failed, in the order of `COLUMNS`."""
     why = f"{failed.stage}: {failed.message}" + (f"; {failed.remedy}" if failed.remedy else "")
-    told = {
+    cells = {
         "file": clean(failed.ref.path), "page": failed.ref.page_number, "state": "missing", "review": "true",
         "reason": clean(why), "model": model,
     }  # fmt: skip
-    return [told.get(name, "") for name in COLUMNS]
+    return [cells.get(name, "") for name in COLUMNS]
 
 
 def rows_as_csv(rows: Sequence[Sequence[object]]) -> bytes:

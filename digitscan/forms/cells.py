@@ -8,7 +8,7 @@ from digitscan.forms.template import FieldSpec, GridSpec, Zone, cell_name
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class FormCell:
     """One place of a page that holds one value.
 
     Attributes
@@ -29,14 +29,20 @@ class Cell:
     zone: Zone
 
 
-def cells_of(zone: FieldSpec | GridSpec, box: tuple[float, float, float, float]) -> list[Cell]:
+def cells_of(zone: FieldSpec | GridSpec, box: tuple[float, float, float, float]) -> list[FormCell]:
     """The values of a zone that lies at `box`: the field itself, or a grid's cells row by row."""
     if isinstance(zone, FieldSpec):
-        return [Cell(zone.name, None, None, box, zone)]
+        return [FormCell(name=zone.name, row=None, column=None, box=box, zone=zone)]
     x, y, w, h = box
     wide, high = w / zone.column_count, h / zone.row_count
     return [
-        Cell(cell_name(zone, r + 1, c + 1), r + 1, c + 1, (x + c * wide, y + r * high, wide, high), zone)
+        FormCell(
+            name=cell_name(zone, r + 1, c + 1),
+            row=r + 1,
+            column=c + 1,
+            box=(x + c * wide, y + r * high, wide, high),
+            zone=zone,
+        )
         for r in range(zone.row_count)
         for c in range(zone.column_count)
     ]

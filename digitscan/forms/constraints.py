@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digitscan.decoding.automata import (
+    AllOf,
     Alternating,
-    Any_,
+    AnyOf,
     Automaton,
-    Both,
     Length,
     Pattern,
     Range,
@@ -19,7 +19,7 @@ from digitscan.decoding.automata import (
     allows,
 )
 from digitscan.decoding.patterns import parse_pattern
-from digitscan.forms.template import Rules
+from digitscan.forms.template import FieldRules
 
 
 def _weighted(modulus: int, weights: Sequence[int]) -> Remainder:
@@ -31,7 +31,7 @@ def _mod11(length: int) -> Remainder:
     return _weighted(11, [*(2 + (k % 6) for k in range(length - 1))][::-1] + [1])
 
 
-def _check(rules: Rules) -> list[Automaton]:
+def _check(rules: FieldRules) -> list[Automaton]:
     low, high = rules.length
     doubled = tuple(2 * d if d < 5 else 2 * d - 9 for d in range(10))
     tripled = tuple(3 * d % 10 for d in range(10))
@@ -51,9 +51,9 @@ def _check(rules: Rules) -> list[Automaton]:
         case "mod97":
             return [Remainder(97, 1, lambda total, place, digit: 10 * total + digit)]
         case "mod11":
-            return [Any_([_mod11(length) for length in range(max(low, 2), high + 1)])]
+            return [AnyOf([_mod11(length) for length in range(max(low, 2), high + 1)])]
         case "verhoeff":
-            return [Any_([Verhoeff(length) for length in range(low, high + 1)])]
+            return [AnyOf([Verhoeff(length) for length in range(low, high + 1)])]
         case "weights":
             return [_weighted(rules.modulus, rules.weights)]
         case None:
@@ -79,12 +79,12 @@ class Constraint:
         return [name for name, automaton in self.named if not allows(automaton, text)]
 
 
-def constraint_of(rules: Rules, allowed: Sequence[str] = ()) -> Constraint | None:
+def constraint_of(rules: FieldRules, allowed: Sequence[str] = ()) -> Constraint | None:
     """The automaton of a field's rules; None where any text will do.
 
     Parameters
     ----------
-    rules : Rules
+    rules : FieldRules
     allowed : sequence of str
         Its roster; empty allows any value.
     """
@@ -101,4 +101,4 @@ def constraint_of(rules: Rules, allowed: Sequence[str] = ()) -> Constraint | Non
     named += [(f"check digit {rules.check}", automaton) for automaton in _check(rules)]
     if not named:
         return None
-    return Constraint(Both([automaton for _, automaton in named]), tuple(named))
+    return Constraint(AllOf([automaton for _, automaton in named]), tuple(named))

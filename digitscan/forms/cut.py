@@ -12,7 +12,7 @@ import numpy as np
 from digitscan.core.geometry import union
 from digitscan.core.types import Box, GrayImage, Ink, Mask, State
 from digitscan.decoding.lattice import Edge
-from digitscan.forms.cells import Cell
+from digitscan.forms.cells import FormCell
 from digitscan.forms.constraints import Constraint
 from digitscan.forms.form_page import FormPage, Slot
 from digitscan.forms.template import MM_PER_INCH
@@ -25,26 +25,69 @@ from digitscan.segmentation.cuts import build_lattices, paste_inks
 from digitscan.segmentation.marks import one_string
 from digitscan.segmentation.struck import covers, find_struck
 
-_TOLERANCE_PX = 2
-"""How far the page's printed ink may lie from the blank's after registration."""
-_EMPTY = 0.30
-"""Marks smaller than this share of a box's height are specks."""
-_OWN = 0.75
-"""Share of a component that must lie in one box to be that box's as a whole."""
-_GAP = 0.22
-"""Paper between the digits of boxes when they are set as a line, in heights."""
-_TICK = (0.015, 0.035, 0.6)
-"""Ink in a tick box, as a share of its area: from where it may be a tick, is one, and may be a blotted out one."""
-_LEAST_RULE_MM = 7.5
-"""Shorter straight strokes may be written."""
-_LEAST_FRAME_MM = 4.0
-"""Lower boxes hold no writing."""
-_REACH = 0.15
-"""How far beyond a field its writing may reach, in heights of the field."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutParameters:
+    """What belongs to a field. Heights and widths are those of the field or its box, where nothing else is said.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    tolerance: int = 2
+    """How far the page's printed ink may lie from the blank's after registration. [pixels; tried]"""
+    printed_line_mm: float = 0.25
+    """Thickness of a form's lines, over which strokes are joined again. [mm; digitscan prints them so]"""
+    least_rule_mm: float = 7.5
+    """Shorter straight strokes may be written. [mm; tried]"""
+    least_frame_mm: float = 4.0
+    """Lower boxes hold no writing. [mm; tried]"""
+    frame_size: float = 1.3
+    """How much larger than the template says a cheque's box may be. [ratio; tried]"""
+    frame_edge: float = 0.02
+    """Its line, which is no part of what stands in it; a pixel at the least. [heights; tried]"""
+    reach: float = 0.15
+    """How far beyond a field its writing may reach. [heights; tried]"""
+    reach_beside: float = 0.3
+    """How much of that it may reach at the sides, where other fields are. [share; tried]"""
+    least_area: int = 4
+    """Smaller marks are noise. [pixels; tried]"""
+    tick_edge: float = 0.1
+    """Rim of a tick box, where ink is its frame. [shares of its side; tried]"""
+    maybe_tick: float = 0.015
+    """Ink in a tick box from which there may be a tick. [shares of its area; tried]"""
+    tick: float = 0.035
+    """The same from which there is one. [shares of its area; tried]"""
+    blotted: float = 0.6
+    """The same from which one may be blotted out. [shares of its area; tried]"""
+    own: float = 0.75
+    """Share of a component that must lie in one box to be that box's as a whole. [share; tried]"""
+    narrow: float = 0.6
+    """A narrower component is one box's wherever it lies. [widths; tried]"""
+    shared: float = 0.08
+    """Share of a component in a box from which that part of it is the box's too. [share; tried]"""
+    empty: float = 0.30
+    """A box with nothing larger is empty. [heights; tried]"""
+    speck: float = 0.1
+    """What is smaller is no bit of a broken digit. [heights; tried]"""
+    gap: float = 0.22
+    """Paper between the digits of boxes when they are set as a line. [heights of the digits; tried]"""
+    line_margin: float = 0.12
+    """Paper around them. [heights of the digits; as `digitscan.recognition.lines.line_region`]"""
+    print_parts: int = 6
+    """The rim of a line where its own print is no hindrance is one of so many parts. [bare; tried]"""
+    print_share: float = 0.004
+    """Printed ink inside it from which the field is read with that ink too. [share; tried]"""
+    field_high: float = 0.98
+    """What is higher runs through the field. [heights of its region; tried]"""
+    least_height: float = 0.22
+    """Where nothing is higher, nothing is written. [heights; tried]"""
+
+
+_P = CutParameters()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sheet:
+class _LaidForm:
     """A page that lies on its form, and what is found on it.
 
     Attributes
@@ -76,62 +119,69 @@ class _Sheet:
     struck: list[Box]
 
     @classmethod
-    def of(cls, image: GrayImage, form: FormPage) -> _Sheet:
+    def of(cls, image: GrayImage, form: FormPage) -> _LaidForm:
         """Part the writing on a page from its form's print."""
         soft = soft_ink(image)
         raw, levels = binarize(soft)
         printed, frames = None, []
         if form.blank is not None:
             printed = form.blank.mask
-            side = 2 * _TOLERANCE_PX + 1
+            side = 2 * _P.tolerance + 1
             near = cv2.dilate(printed.view(np.uint8), np.ones((side, side), np.uint8))
-            line = max(1.0, 0.25 * form.dpi / MM_PER_INCH) + 2 * _TOLERANCE_PX
+            line = max(1.0, _P.printed_line_mm * form.dpi / MM_PER_INCH) + 2 * _P.tolerance
             mask = remove_rules(raw, np.asarray(near, np.uint8), line)
         else:
-            rules, pixels = find_rules(line_mask(soft, levels), shortest=round(_LEAST_RULE_MM * form.dpi / MM_PER_INCH))
+            rules, pixels = find_rules(
+                line_mask(soft, levels), shortest=round(_P.least_rule_mm * form.dpi / MM_PER_INCH)
+            )
             frames = rules.frames
             mask = remove_rules(raw, pixels, rules.thickness_px)
         struck = find_struck(mask & levels.dark_strokes(soft))
         return cls(form, soft, raw, mask, printed, frames, label(mask), struck)
 
-    def framed(self, cell: Cell) -> Cell:
+    def framed(self, cell: FormCell) -> FormCell:
         """The cell where its printed box is, if one lies where it is looked for."""
         within = whole_box(cell.box)
-        least = _LEAST_FRAME_MM * self.form.dpi / MM_PER_INCH
+        least = _P.least_frame_mm * self.form.dpi / MM_PER_INCH
         inside = [
             frame
             for frame in self.frames
             if min(frame.width, frame.height) >= least
             and within.x <= frame.center[0] <= within.right
             and within.y <= frame.center[1] <= within.bottom
-            and frame.width <= 1.3 * within.width
-            and frame.height <= 1.3 * within.height
+            and frame.width <= _P.frame_size * within.width
+            and frame.height <= _P.frame_size * within.height
         ]
         if not inside:
             return cell
         best = max(inside, key=lambda frame: frame.width * frame.height)
-        edge = max(1.0, 0.02 * best.height)
+        edge = max(1.0, _P.frame_edge * best.height)
         return replace(cell, box=(best.x + edge, best.y + edge, best.width - 2 * edge, best.height - 2 * edge))
 
     def near(self, box: Box) -> np.ndarray:
         """Components that lie in a field, or reach a little out of it."""
-        reach = _REACH * box.height
+        reach = _P.reach * box.height
         x, y, w, h = (self.found.boxes[:, k].astype(np.float64) for k in range(4))
         middle_x, middle_y = x + w / 2, y + h / 2
-        inside = (middle_x >= box.x - 0.3 * reach) & (middle_x <= box.right + 0.3 * reach)
+        inside = (middle_x >= box.x - _P.reach_beside * reach) & (middle_x <= box.right + _P.reach_beside * reach)
         inside &= (middle_y >= box.y - reach) & (middle_y <= box.bottom + reach)
-        return np.flatnonzero(inside & (self.found.areas >= 4))
+        return np.flatnonzero(inside & (self.found.areas >= _P.least_area))
 
-    def tick(self, cell: Cell) -> Slot:
+    def tick(self, cell: FormCell) -> Slot:
         """A tick box."""
         box = whole_box(cell.box)
-        reach = max(1, round(0.1 * min(box.width, box.height)))
+        reach = max(1, round(_P.tick_edge * min(box.width, box.height)))
         part = self.mask[box.y + reach : box.bottom - reach, box.x + reach : box.right - reach]
         share = float(part.mean()) if part.size else 0.0
-        maybe, surely, blotted = _TICK
-        note = "a faint mark" if maybe <= share < surely else "blotted out, or filled" if share > blotted else ""
-        state = State.VALUE if share >= surely else State.BLANK
-        return Slot(cell, None, None, state=state, note=note)
+        note = (
+            "a faint mark"
+            if _P.maybe_tick <= share < _P.tick
+            else "blotted out, or filled"
+            if share > _P.blotted
+            else ""
+        )
+        state = State.VALUE if share >= _P.tick else State.BLANK
+        return Slot(cell, None, string=None, state=state, note=note)
 
 
 class Cutter:
@@ -143,14 +193,14 @@ class Cutter:
 
     def cut(self, image: GrayImage, form: FormPage) -> list[Slot]:
         """All fields of a page that lies on its form, but for those of a cheque's line."""
-        sheet = _Sheet.of(image, form)
+        sheet = _LaidForm.of(image, form)
         return [
             self._slot(sheet, cell, constraint)
             for cell, constraint in zip(form.cells, form.constraints, strict=True)
             if cell.zone.kind != "micr"
         ]
 
-    def _slot(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
+    def _slot(self, sheet: _LaidForm, cell: FormCell, constraint: Constraint | None) -> Slot:
         if cell.zone.find == "frame":
             cell = sheet.framed(cell)
         if cell.zone.kind == "mark":
@@ -163,7 +213,7 @@ class Cutter:
             return replace(slot, state=State.STRUCK)
         return slot
 
-    def _boxes(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
+    def _boxes(self, sheet: _LaidForm, cell: FormCell, constraint: Constraint | None) -> Slot:
         places = cell.zone.places
         box = whole_box(cell.box)
         wide = box.width / places
@@ -178,12 +228,11 @@ class Cutter:
             if not shares.sum():
                 continue
             best = int(shares.argmax())
-            if shares[best] >= _OWN * columns.sum() or own.width <= 0.6 * wide:
+            if shares[best] >= _P.own * columns.sum() or own.width <= _P.narrow * wide:
                 parts[best].append((at, alone))
                 continue
-            for k in np.flatnonzero(
-                shares > 0.08 * shares.sum()
-            ).tolist():  # a stroke through two boxes belongs to both
+            # A stroke through two boxes belongs to both.
+            for k in np.flatnonzero(shares > _P.shared * shares.sum()).tolist():
                 left, right = max(borders[k] - at.x, 0), min(borders[k + 1] - at.x, at.width)
                 piece = np.ascontiguousarray(alone[:, left:right])
                 if piece.any():
@@ -192,45 +241,56 @@ class Cutter:
         digits: list[tuple[Box, Ink]] = []
         filled = []
         for k, own_parts in enumerate(parts):
-            tall = [p for p in own_parts if max(p[0].width, p[0].height) > _EMPTY * box.height]
+            tall = [p for p in own_parts if max(p[0].width, p[0].height) > _P.empty * box.height]
             if not tall:
                 continue
             # Bits of a broken digit are its own; specks are not.
-            bits = [p for p in own_parts if max(p[0].width, p[0].height) > 0.1 * box.height]
+            bits = [p for p in own_parts if max(p[0].width, p[0].height) > _P.speck * box.height]
             digits.append(paste_inks(bits))
             filled.append(k)
         if not digits:
-            return Slot(cell, constraint, None)
+            return Slot(cell, constraint, string=None)
         gap = next((k for k in range(filled[0], filled[-1]) if k not in filled), None)
         note = f"box {gap + 1} between digits is empty" if gap is not None else ""
         height = float(np.median([own.height for own, _ in digits]))
-        edges = tuple(Edge(k, k + 1, own, 0, False) for k, (own, _) in enumerate(digits))
+        edges = tuple(Edge(k, k + 1, own, cuts=0, small=False) for k, (own, _) in enumerate(digits))
         whole = LineInk(_set_as_line(digits, height)) if len(digits) > 1 else None
         area = union(own for own, _ in digits)
         self.strings.append(
-            PreparedString(edges, len(self.inks), len(digits), height, area, None, area, whole, marked=False)
+            PreparedString(
+                edges=edges,
+                first_crop=len(self.inks),
+                pieces=len(digits),
+                height=height,
+                box=area,
+                cell=None,
+                region=area,
+                whole=whole,
+                marked=False,
+            )
         )
         self.inks.extend(ink for _, ink in digits)
-        return Slot(cell, constraint, len(self.strings) - 1, note=note)
+        return Slot(cell, constraint, string=len(self.strings) - 1, note=note)
 
-    def _line(self, sheet: _Sheet, cell: Cell, constraint: Constraint | None) -> Slot:
+    def _line(self, sheet: _LaidForm, cell: FormCell, constraint: Constraint | None) -> Slot:
         box = whole_box(cell.box)
         index = self._read_region(sheet, box, sheet.mask)
         if index is None:
-            return Slot(cell, constraint, None)
+            return Slot(cell, constraint, string=None)
         again = None
         if sheet.printed is None:
-            return Slot(cell, constraint, index)
+            return Slot(cell, constraint, string=index)
         inner = sheet.printed[
-            box.y + box.height // 6 : box.bottom - box.height // 6, box.x + 3 : max(box.right - 3, box.x + 4)
+            box.y + box.height // _P.print_parts : box.bottom - box.height // _P.print_parts,
+            box.x + 3 : max(box.right - 3, box.x + 4),
         ]
-        if inner.mean() > 0.004:  # the form prints something where one writes: read it with that ink too
+        if inner.mean() > _P.print_share:  # the form prints something where one writes: read it with that ink too
             again = self._read_region(sheet, box, sheet.raw)
-        return Slot(cell, constraint, index, again)
+        return Slot(cell, constraint, string=index, unsubtracted=again)
 
-    def _read_region(self, sheet: _Sheet, box: Box, mask: Mask) -> int | None:
+    def _read_region(self, sheet: _LaidForm, box: Box, mask: Mask) -> int | None:
         """Make a region that holds one number into a string; gives its row, None where it is empty."""
-        reach = round(_REACH * box.height)
+        reach = round(_P.reach * box.height)
         top, left = max(box.y - reach, 0), max(box.x, 0)
         bottom, right = min(box.bottom + reach, mask.shape[0]), min(box.right, mask.shape[1])
         part, soft = np.ascontiguousarray(mask[top:bottom, left:right]), sheet.soft[top:bottom, left:right]
@@ -240,9 +300,9 @@ class Cutter:
         # What hangs into the field from the lines above and below has its middle outside.
         middle = found.boxes[:, 1] + found.boxes[:, 3] / 2 + top
         own = (middle >= box.y - 0.5 * reach) & (middle <= box.bottom + 0.5 * reach)
-        own &= (found.areas >= 4) & (found.boxes[:, 3] < 0.98 * part.shape[0])
+        own &= (found.areas >= _P.least_area) & (found.boxes[:, 3] < _P.field_high * part.shape[0])
         found = replace(found, areas=np.where(own, found.areas, 0))
-        if not own.any() or found.boxes[own, 3].max() < 0.22 * box.height:
+        if not own.any() or found.boxes[own, 3].max() < _P.least_height * box.height:
             return None
         string = one_string(found, (part.shape[0], part.shape[1]))
         if string is None:
@@ -261,14 +321,14 @@ class Cutter:
         edges = tuple(replace(e, box=moved(e.box, left, top)) for e in lattice_edges(lattice))
         self.strings.append(
             PreparedString(
-                edges,
-                len(self.inks),
-                len(lattice.pieces),
-                lattice.height,
-                moved(lattice.box, left, top),
-                None,
-                moved(region, left, top),
-                LineInk(canvas, parts_of(lattice)) if several else None,
+                edges=edges,
+                first_crop=len(self.inks),
+                pieces=len(lattice.pieces),
+                height=lattice.height,
+                box=moved(lattice.box, left, top),
+                cell=None,
+                region=moved(region, left, top),
+                whole=LineInk(canvas, parts_of(lattice)) if several else None,
                 marked=lattice.marked,
             )
         )
@@ -289,7 +349,7 @@ def moved(box: Box, dx: int, dy: int) -> Box:
 
 def _set_as_line(digits: Sequence[tuple[Box, Ink]], height: float) -> Ink:
     """Digits of boxes side by side, as the reader of lines knows them; each keeps its height above the base line."""
-    gap, margin = round(_GAP * height), max(2, round(0.12 * height))
+    gap, margin = round(_P.gap * height), max(2, round(_P.line_margin * height))
     top = min(box.y for box, _ in digits)
     bottom = max(box.bottom for box, _ in digits)
     width = sum(box.width for box, _ in digits) + gap * (len(digits) - 1)

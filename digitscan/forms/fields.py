@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitscan.core.config import DecodeConfig
 from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
@@ -19,13 +20,29 @@ from digitscan.decoding.automata import allows
 from digitscan.decoding.joint import BREAKS, Guess
 from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, ScoredLattice
 from digitscan.decoding.readings import ReadDigit
-from digitscan.decoding.rivals import WholeLine, digits_of, rank_texts
+from digitscan.decoding.rivals import LinePosteriors, Rival, digits_of, rank_texts
 from digitscan.decoding.strings import unsure
 from digitscan.forms.constraints import Constraint
 
-_KEPT = 12
-"""Texts of a field that the rules across fields may choose from."""
-_NEGLIGIBLE = 1e-6
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldParameters:
+    """Which readings of a field are kept.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    kept: int = 12
+    """Texts of a field that the rules across fields may choose from. [bare; cost alone]"""
+    possible: float = 1e-6
+    """Less likely texts are none of them. [probability; tried]"""
+    negligible: float = 1e-4
+    """Less likely alternatives are not told. [probability; tried]"""
+    strangers: float = 0.6
+    """Share of segments that are no digits from which a field holds a word or a scribble. [share; tried]"""
+
+
+_P = FieldParameters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,7 @@ class FieldText:
 
     def alternatives(self, count: int) -> tuple[Alternative, ...]:
         """Rivals of the reading."""
-        rest = [g for g in self.guesses[1:] if g.probability > 1e-4]
+        rest = [g for g in self.guesses[1:] if g.probability > _P.negligible]
         return tuple(Alternative(g.text, g.probability) for g in rest[:count])
 
 
@@ -81,7 +98,7 @@ def read_field(
     posteriors: Posteriors,
     pieces: int,
     height: float,
-    line: WholeLine | None,
+    line: LinePosteriors | None,
     constraint: Constraint | None,
     *,
     boxed: bool = False,
@@ -95,7 +112,7 @@ def read_field(
     pieces : int
     height : float
         Typical height of its digits in pixels.
-    line : WholeLine, optional
+    line : LinePosteriors, optional
         What the reader of whole lines says of it.
     constraint : Constraint, optional
         The field's rules.
@@ -114,33 +131,22 @@ def read_field(
         rivals = [r for r in rivals if sure <= len(r.text) <= pieces] or rivals
     if not rivals:
         return None
-    evidence = np.array([rival.evidence for rival in rivals])
     allowed = np.array([automaton is None or allows(automaton, rival.text) for rival in rivals])
-    weights = np.exp(evidence - evidence.max()) * np.where(allowed, 1.0, BREAKS)
-    weights /= weights.sum()
-    order = np.argsort(-weights, kind="stable")
-    raw, best = rivals[0], rivals[int(order[0])]
+    weights = _shares(rivals, allowed)
+    order = [int(place) for place in np.argsort(-weights, kind="stable")]
+    raw, best = rivals[0], rivals[order[0]]
     digits = digits_of(best, edges, posteriors, line)
-    if line is None and len(rivals) and allowed[order[0]] and best is raw:
+    if line is None and digits and allowed[order[0]] and best is raw:
         # Alone, the lattice knows how sure each digit is; its paths say only how sure the parting is.
-        weights = weights * float(np.prod([d.confidence for d in digits])) if digits else weights
+        weights = weights * float(np.prod([d.confidence for d in digits]))
     struck = line.struck if line is not None else 0.0
     # In a box stands one digit, and the line may not vouch for what is none.
     strangers = posteriors[:, NOT_A_DIGIT] if boxed and len(posteriors) > 1 else np.zeros(1)
     worst = int(strangers.argmax())
     weights = weights * (1 - struck) * (1 - float(strangers[worst]))
-    guesses = tuple(
-        Guess(
-            rivals[k].text,
-            float(weights[k]),
-            () if allowed[k] or constraint is None else tuple(constraint.broken(rivals[k].text)),
-        )
-        for k in (int(place) for place in order[:_KEPT])
-        if weights[k] > _NEGLIGIBLE
-    )
     overridden = best is not raw
     return FieldText(
-        guesses=guesses,
+        guesses=_guesses(rivals, weights, allowed, order, constraint),
         raw=raw.text,
         overridden=float(raw.evidence - best.evidence) if overridden else 0.0,
         decided_by=tuple(constraint.broken(raw.text)) if overridden and constraint is not None else (),
@@ -154,6 +160,32 @@ def read_field(
     )
 
 
+def _shares(rivals: Sequence[Rival], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Each text's share of the evidence; one that breaks a rule counts `BREAKS` times."""
+    evidence = np.array([rival.evidence for rival in rivals])
+    weights = np.exp(evidence - evidence.max()) * np.where(allowed, 1.0, BREAKS)
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _guesses(
+    rivals: Sequence[Rival],
+    weights: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    order: Sequence[int],
+    constraint: Constraint | None,
+) -> tuple[Guess, ...]:
+    """The likely texts of a field in their order, each with the rules that it breaks."""
+    return tuple(
+        Guess(
+            rivals[k].text,
+            float(weights[k]),
+            () if allowed[k] or constraint is None else tuple(constraint.broken(rivals[k].text)),
+        )
+        for k in order[: _P.kept]
+        if weights[k] > _P.possible
+    )
+
+
 def no_digits(edges: Sequence[Edge], posteriors: Posteriors, pieces: int, height: float) -> bool:
     """Whether what stands in a field is mostly no digit: a signature, a word, a scribble.
 
@@ -164,7 +196,7 @@ def no_digits(edges: Sequence[Edge], posteriors: Posteriors, pieces: int, height
         return True
     large = [s for s in paths[0].symbols if not edges[s.edge].small]
     strangers = sum(s.digit is None for s in large)
-    return strangers > 0.6 * len(large) if large else not paths[0].text
+    return strangers > _P.strangers * len(large) if large else not paths[0].text
 
 
 def reason_of(text: FieldText, config: DecodeConfig) -> tuple[bool, str]:

@@ -6,7 +6,7 @@ FilledPage, posteriors ─ finish_form ─> PageResult
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -15,13 +15,33 @@ from digitscan.core.config import Config
 from digitscan.core.geometry import map_box
 from digitscan.core.types import Alternative, Box, DigitReading, FieldReading, PageResult, Posteriors, Quality, State
 from digitscan.decoding.joint import Choice, Guess, weigh
-from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.rules import parse_rule
 from digitscan.forms.cut import whole_box
 from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of
 from digitscan.forms.form_page import FilledPage, Slot
 from digitscan.forms.points import Meaning, meaning_of, tells_of_point
 from digitscan.forms.template import copy_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishParameters:
+    """What is said of fields that are not read digit by digit.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    hard_to_find: float = 0.7
+    """Share of the blank's ink, found on the page, below which the scan is warned of. [share; tried]"""
+    sure: float = 0.999
+    """Confidence of a tick, and of an empty field. [probability; set]"""
+    unsure: float = 0.7
+    """Confidence of a tick that is faint or blotted out. [probability; set]"""
+    negligible: float = 1e-4
+    """Less likely alternatives are not told. [probability; tried]"""
+
+
+_P = FinishParameters()
 
 
 def finish_form(
@@ -38,24 +58,12 @@ def finish_form(
     posteriors : (N, 11) float32
         Of ``page.prepared.crops``, row by row.
     config : Config
-    whole_lines : mapping of int to sequence of (T, 19) float32, optional
+    whole_lines : mapping of int to sequence of (T, 20) float32, optional
         What the reader of lines says of some strings, by their index.
     """
-    whole_lines = whole_lines or {}
 
     def read(slot: Slot, index: int | None) -> FieldText | None:
-        if slot.printed is not None and index == slot.string:
-            edges, height = slot.printed.edges, float(slot.printed.edges[0].box.height)
-            return read_field(edges, slot.printed.posteriors, len(edges), height, None, slot.constraint, boxed=True)
-        if index is None or slot.state is not State.VALUE:
-            return None
-        string = page.prepared.strings[index]
-        rows = string.rows(posteriors)
-        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
-        if no_digits(string.edges, rows, string.pieces, string.height):
-            return None
-        boxed = slot.cell.zone.kind in ("boxes", "comb")
-        return read_field(string.edges, rows, string.pieces, string.height, line, slot.constraint, boxed=boxed)
+        return _text_of(page, posteriors, whole_lines or {}, slot, index)
 
     readings: list[FieldReading] = []
     template = page.form.template
@@ -75,7 +83,9 @@ def finish_form(
         )
     heights = [digit.box.height for reading in readings for digit in reading.digits]
     prepared = page.prepared
-    warnings = () if page.match.quality >= 0.7 else ("the form's own print is hard to find: check the scan",)
+    warnings = (
+        () if page.match.quality >= _P.hard_to_find else ("the form's own print is hard to find: check the scan",)
+    )
     return PageResult(
         ref=prepared.ref,
         width=prepared.width,
@@ -86,6 +96,28 @@ def finish_form(
         readings=tuple(readings),
         form=page.match,
     )
+
+
+def _text_of(
+    page: FilledPage,
+    posteriors: Posteriors,
+    whole_lines: Mapping[int, Sequence[Posteriors]],
+    slot: Slot,
+    index: int | None,
+) -> FieldText | None:
+    """What the string at `index` reads as a slot's value; None where there is nothing to read, or no digit in it."""
+    if slot.printed is not None and index == slot.string:
+        edges, height = slot.printed.edges, float(slot.printed.edges[0].box.height)
+        return read_field(edges, slot.printed.posteriors, len(edges), height, None, slot.constraint, boxed=True)
+    if index is None or slot.state is not State.VALUE:
+        return None
+    string = page.prepared.strings[index]
+    rows = string.rows(posteriors)
+    line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+    if no_digits(string.edges, rows, string.pieces, string.height):
+        return None
+    boxed = slot.cell.zone.kind in ("boxes", "comb")
+    return read_field(string.edges, rows, string.pieces, string.height, line, slot.constraint, boxed=boxed)
 
 
 def _choice(slot: Slot, text: FieldText | None) -> Choice:
@@ -136,12 +168,50 @@ def _reading(
         box=to_source(whole_box(slot.cell.box)),
         table=zone.name if slot.cell.row is not None else "",
     )
-    if zone.kind == "mark":
+    settled = _without_digits(empty, slot, text)
+    if settled is not None:
+        return settled
+    assert text is not None  # else the field is illegible
+    best = choice.guesses[choice.chosen]
+    state, review, reasons = _judged(slot, text, again, choice, config)
+    meaning = _meaning(best.text, text, slot)
+    if meaning.doubt:
+        review, reasons = True, [*reasons, meaning.doubt]
+    rest = sorted((g for k, g in enumerate(choice.guesses) if k != choice.chosen), key=lambda g: -g.probability)
+    return replace(
+        empty,
+        text=best.text,
+        digits=tuple(
+            DigitReading(
+                box=to_source(d.box), digit=d.digit, confidence=d.confidence, runner_up=d.runner_up, margin=d.margin
+            )
+            for d in text.digits
+        )
+        if best.text == text.best.text
+        else (),
+        confidence=min(max(best.probability, 0.0), 1.0),
+        state=state,
+        review=review,
+        reason="; ".join(reasons),
+        alternatives=tuple(
+            Alternative(g.text, g.probability)
+            for g in rest[: config.decode.alternatives]
+            if g.probability > _P.negligible
+        ),
+        written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
+        raw=text.raw if best.text != text.raw else "",
+        value=meaning.value,
+    )
+
+
+def _without_digits(empty: FieldReading, slot: Slot, text: FieldText | None) -> FieldReading | None:
+    """The reading of a tick box, and of a field struck out, blank or illegible; None where there is a number."""
+    if slot.cell.zone.kind == "mark":
         ticked = slot.state is State.VALUE
         return replace(
             empty,
             text="1" if ticked else "",
-            confidence=0.7 if slot.note else 0.999,
+            confidence=_P.unsure if slot.note else _P.sure,
             review=bool(slot.note),
             reason=slot.note,
         )
@@ -149,13 +219,23 @@ def _reading(
         return replace(empty, review=True, reason="struck out")
     if slot.state is State.BLANK:
         return replace(
-            empty, review=zone.required, reason="required, and empty" if zone.required else "", confidence=0.999
+            empty,
+            review=slot.cell.zone.required,
+            reason="required, and empty" if slot.cell.zone.required else "",
+            confidence=_P.sure,
         )
     if text is None:
         return replace(empty, state=State.ILLEGIBLE, review=True, reason="no digits could be made out", confidence=0.0)
     if text.struck > 0.5:
         why = f"digits are struck out: {text.written}" if text.raw else "struck out"
         return replace(empty, state=State.STRUCK, review=True, reason=why, confidence=text.struck)
+    return None
+
+
+def _judged(
+    slot: Slot, text: FieldText, again: FieldText | None, choice: Choice, config: Config
+) -> tuple[State, bool, list[str]]:
+    """A number's state, whether a person should look at it, and why."""
     best = choice.guesses[choice.chosen]
     review, reason = reason_of(text, config.decode)
     reasons = [reason] if reason else []
@@ -176,24 +256,4 @@ def _reading(
         review, reasons = True, [*reasons, slot.note]
     if again is not None and again.best.text != best.text:
         review, reasons = True, [*reasons, f"with the form's own print it reads {again.best.text}"]
-    meaning = _meaning(best.text, text, slot)
-    if meaning.doubt:
-        review, reasons = True, [*reasons, meaning.doubt]
-    rest = sorted((g for k, g in enumerate(choice.guesses) if k != choice.chosen), key=lambda g: -g.probability)
-    return replace(
-        empty,
-        text=best.text,
-        digits=tuple(DigitReading(to_source(d.box), d.digit, d.confidence, d.runner_up, d.margin) for d in text.digits)
-        if best.text == taken
-        else (),
-        confidence=min(max(best.probability, 0.0), 1.0),
-        state=state,
-        review=review,
-        reason="; ".join(reasons),
-        alternatives=tuple(
-            Alternative(g.text, g.probability) for g in rest[: config.decode.alternatives] if g.probability > 1e-4
-        ),
-        written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
-        raw=text.raw if best.text != text.raw else "",
-        value=meaning.value,
-    )
+    return state, review, reasons

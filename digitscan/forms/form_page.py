@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from digitscan.core.types import FormMatch, Posteriors, State, Transform
 from digitscan.decoding.lattice import Edge
-from digitscan.forms.cells import Cell
+from digitscan.forms.cells import FormCell
 from digitscan.forms.constraints import Constraint
 from digitscan.forms.registration import Blank
 from digitscan.forms.template import Template
@@ -23,7 +23,7 @@ class FormPage:
     template: Template
     page: int
     blank: Blank | None
-    cells: tuple[Cell, ...]
+    cells: tuple[FormCell, ...]
     constraints: tuple[Constraint | None, ...]
     dpi: float
 
@@ -53,7 +53,7 @@ class Slot:
 
     Attributes
     ----------
-    cell : Cell
+    cell : FormCell
     constraint : Constraint or None
     string : int or None
         Its row of the page's strings; None where there is nothing to read.
@@ -71,7 +71,7 @@ class Slot:
         Which of them, 1-based.
     """
 
-    cell: Cell
+    cell: FormCell
     constraint: Constraint | None
     string: int | None
     unsubtracted: int | None = None

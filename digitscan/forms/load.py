@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,10 +22,27 @@ from digitscan.forms.zones import draft_zones
 from digitscan.imaging.rules import print_mask
 from digitscan.ingest.pages import list_pages, load_page
 
-_DPI = (150.0, 300.0)
-"""Working resolution of a blank, at the least and at the most."""
-_CELL_PX = 44
-"""Height in pixels that the lowest field has at the working resolution, within `_DPI`."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadParameters:
+    """How finely a blank is looked at.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    dpi: float = 150.0
+    """Working resolution of a blank, at the least. [dpi; tried]"""
+    most_dpi: float = 300.0
+    """The same at the most. [dpi; tried]"""
+    cell_px: int = 44
+    """Height that the lowest field has at the working resolution, within these. [pixels; tried]"""
+    most_px: int = 3000
+    """Long side of a blank at the most. [pixels; cost alone]"""
+    same_scale: float = 0.02
+    """A blank that is nearly of the right size is not resampled. [share; tried]"""
+
+
+_P = LoadParameters()
 
 
 def blank_image(template: Template, page: int, config: Config) -> tuple[GrayImage, float]:
@@ -38,8 +55,8 @@ def blank_image(template: Template, page: int, config: Config) -> tuple[GrayImag
     """
     path = template.blank_path
     if path is None:
-        return draw_form(template, page, _DPI[1]), _DPI[1]
-    refs = list(list_pages(str(path), config.ingest.model_copy(update={"pages": "", "pdf_dpi": int(_DPI[1])})))
+        return draw_form(template, page, _P.most_dpi), _P.most_dpi
+    refs = list(list_pages(str(path), config.ingest.model_copy(update={"pages": "", "pdf_dpi": int(_P.most_dpi)})))
     if page > len(refs):
         raise UsageError(
             f"blank {path.name} has {len(refs)} pages, the template speaks of page {page}",
@@ -57,7 +74,7 @@ def blank_image(template: Template, page: int, config: Config) -> tuple[GrayImag
         raise UsageError(
             f"blank {path.name} does not say its resolution", remedy="give size = [width, height] or dpi under [form]"
         )
-    return raster.image, _DPI[1]
+    return raster.image, _P.most_dpi
 
 
 def load_form_page(template: Template, page: int, config: Config) -> FormPage:
@@ -73,10 +90,10 @@ def load_form_page(template: Template, page: int, config: Config) -> FormPage:
     boxes = [_zone_box(zone, per_unit, frames, image.shape) for zone in zones]
     cells = [cell for zone, box in zip(zones, boxes, strict=True) for cell in cells_of(zone, box)]
     # Fine enough for the lowest field, no finer than is of use.
-    lowest = min((cell.box[3] for cell in cells), default=_CELL_PX)
-    wanted = float(np.clip(dpi * _CELL_PX / max(lowest, 1.0), *_DPI))
-    scale = min(wanted / dpi, 3000 / max(image.shape))
-    if abs(scale - 1) > 0.02:
+    lowest = min((cell.box[3] for cell in cells), default=_P.cell_px)
+    wanted = float(np.clip(dpi * _P.cell_px / max(lowest, 1.0), _P.dpi, _P.most_dpi))
+    scale = min(wanted / dpi, _P.most_px / max(image.shape))
+    if abs(scale - 1) > _P.same_scale:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=how), np.uint8)
         cells = [replace(cell, box=_scaled(cell.box, scale)) for cell in cells]
@@ -84,7 +101,7 @@ def load_form_page(template: Template, page: int, config: Config) -> FormPage:
     by_zone = {zone.name: constraint_of(zone, template.allowed(zone)) for zone in zones}
     constraints = tuple(by_zone[cell.zone.name] for cell in cells)
     blank = describe_blank(image, framed=template.form.anchor == "frame")
-    return FormPage(template, page, blank, tuple(cells), constraints, dpi)
+    return FormPage(template, page, blank=blank, cells=tuple(cells), constraints=constraints, dpi=dpi)
 
 
 def _scaled(box: tuple[float, float, float, float], scale: float) -> tuple[float, float, float, float]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from digitscan.core.types import Box
 from digitscan.decoding.readings import ReadDigit
-from digitscan.forms.template import Locale, Rules
+from digitscan.forms.template import FieldRules, Locale
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Meaning:
     doubt: str = ""
 
 
-def meaning_of(text: str, written: str, rules: Rules, *, point_seen: bool = False) -> Meaning:
+def meaning_of(text: str, written: str, rules: FieldRules, *, point_seen: bool = False) -> Meaning:
     """The number that a text means by its field's declaration; empty where the field declares no decimals.
 
     Boxes hold their decimals by place. On a free line with a locale the written point decides: ``1.234,5`` is
@@ -72,7 +72,7 @@ def meaning_of(text: str, written: str, rules: Rules, *, point_seen: bool = Fals
         Digits.
     written : str
         The same digits with their points and signs; empty where they were not read.
-    rules : Rules
+    rules : FieldRules
     point_seen : bool
         Something else than the written text tells of a point before the last declared places; see `tells_of_point`.
     """

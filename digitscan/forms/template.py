@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from digitscan.core.errors import UsageError
 from digitscan.core.files import MAX_TOML, parse_toml, read_regular
 from digitscan.decoding.patterns import parse_pattern
-from digitscan.decoding.rules import Operand, Rule, parse_rule
+from digitscan.decoding.rules import CrossFieldRule, Operand, parse_rule
 
 FieldKind = Literal["boxes", "comb", "free", "mark", "printed", "micr"]
 MicrPart = Literal["line", "transit", "account", "serial", "amount"]
@@ -62,7 +62,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Rules(_Section):
+class FieldRules(_Section):
     """What may stand in a field; holds for every cell of a grid too."""
 
     digits: int | tuple[int, int] | None = None
@@ -119,7 +119,7 @@ class Rules(_Section):
         return any((self.digits is not None, self.pattern, self.range, self.allowed, self.check))
 
 
-class Zone(Rules):
+class Zone(FieldRules):
     """What fields and grids share: a name, and a place on a page."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
@@ -224,7 +224,7 @@ class PagesRule(NamedTuple):
     Attributes
     ----------
     label : str
-    rule : Rule
+    rule : CrossFieldRule
     cells : mapping
         The single values that each name in it stands for.
     lists : frozenset of str
@@ -232,7 +232,7 @@ class PagesRule(NamedTuple):
     """
 
     label: str
-    rule: Rule
+    rule: CrossFieldRule
     cells: Mapping[str, tuple[str, ...]]
     lists: frozenset[str]
 
@@ -330,7 +330,7 @@ class Template(_Section):
         """Hash of the template, its rosters and its blank: sha256, first 16 hexadecimal digits."""
         return self._digest
 
-    def allowed(self, zone: Rules) -> tuple[str, ...]:
+    def allowed(self, zone: FieldRules) -> tuple[str, ...]:
         """The values that a field may hold; empty means any."""
         return self._rosters[zone.allowed] if isinstance(zone.allowed, str) else zone.allowed
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +12,65 @@ from digitscan.core.types import GrayImage, Transform
 from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.imaging.reduce import shrink_by
 
-_SMALL = 900
-"""Long side in pixels at which outlines are searched."""
-_MAX_PERSPECTIVE_DEGREES = 28.0
-"""Corners further from right angles than this are no page's."""
-_MIN_AREA_SHARE = 0.07
-"""A frame or sheet smaller than this share of the photo says nothing about the page's perspective."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeometryParameters:
+    """What tells a sheet and its frame from what lies around them.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    outline_side: int = 900
+    """Long side at which outlines are searched. [pixels; cost alone]"""
+    least_side: int = 300
+    """Smaller photographs are not made flat. [pixels; tried]"""
+    least_perspective: float = 1.2
+    """Corners nearer to right angles are left alone: skew is another stage's. [degrees; tried]"""
+    most_perspective: float = 28.0
+    """Corners further from right angles are no page's. [degrees; tried]"""
+    least_area: float = 0.07
+    """A smaller frame says nothing about the page's perspective. [shares of the photograph; tried]"""
+    frame_ink: float = 0.45
+    """Ink in a frame, at the most: a picture holds more. [shares of its box; tried]"""
+    most_frames: int = 5
+    """Frames that are looked at, the largest ones. [bare; cost alone]"""
+    sheet_area: float = 0.2
+    """A smaller light area is no sheet. [shares of the photograph; tried]"""
+    sheet_convex: float = 0.85
+    """A sheet fills at least so much of its convex hull. [share; tried]"""
+    sheet_blur: int = 9
+    """Side of the blur before sheet and ground part. [pixels; tried]"""
+    sheet_close: int = 15
+    """Thinner writing does not part a sheet; the sheet's own edge is as wide. [pixels; tried]"""
+    corner_steps: tuple[float, ...] = (0.01, 0.015, 0.02, 0.03, 0.045, 0.06)
+    """How far an outline may lie from its four corners' quadrilateral, tried in turn. [shares of its length; tried]"""
+    quad_area: float = 0.88
+    """The quadrilateral covers at least so much of the outline's hull. [share; tried]"""
+    polarity_side: int = 600
+    """Long side at which polarity is judged. [pixels; cost alone]"""
+    polarity_contrast: int = 24
+    """Pages of less contrast have no polarity. [grey levels; tried]"""
+    light_share: float = 0.45
+    """Where more of a page is light, the light is paper. [share; tried]"""
+    thick_parts: int = 7
+    """What is thicker than the shorter side through this is no stroke. [bare; tried]"""
+    gap_parts: int = 4
+    """Into so many parts of that thickness gaps by print are closed. [bare; tried]"""
+    thick_share: float = 0.02
+    """Share of the light area that may be so thick where the light is writing. [share; tried]"""
+    dark_ground: float = 0.6
+    """Tone of the ground beside a sheet below which it is no paper. [shares of the sheet's tone; tried]"""
+    grain: float = 0.6
+    """Contrast of the ground's strongest marks below which they are no writing. [shares of the sheet's; tried]"""
+    grain_percentile: float = 99.9
+    """Which of the ground's marks are its strongest. [percentile; tried]"""
+    writing_percentile: float = 99
+    """Which of the sheet's marks are its strongest. [percentile; tried]"""
+    sheet_inset: float = 0.985
+    """A little less than the sheet: its edge is a step in tone. [shares of the sheet; tried]"""
+
+
+_P = GeometryParameters()
 
 
 def is_light_on_dark(image: GrayImage) -> bool:
@@ -28,19 +83,21 @@ def is_light_on_dark(image: GrayImage) -> bool:
     ----------
     image : (H, W) uint8
     """
-    step = max(1, max(image.shape) // 600)
+    step = max(1, max(image.shape) // _P.polarity_side)
     small = np.ascontiguousarray(image[::step, ::step])
-    if int(small.max()) - int(small.min()) < 24:
+    if int(small.max()) - int(small.min()) < _P.polarity_contrast:
         return False
     _, light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     share = float(light.mean())
-    if share > 0.45:
+    if share > _P.light_share:
         return False
-    side = max(3, min(small.shape) // 7) | 1
+    side = max(3, min(small.shape) // _P.thick_parts) | 1
     if side > 12:  # print and rules on a sheet must not cut its light area to pieces
-        light = cv2.morphologyEx(light, cv2.MORPH_CLOSE, np.ones((side // 4, side // 4), np.uint8))
+        light = cv2.morphologyEx(
+            light, cv2.MORPH_CLOSE, np.ones((side // _P.gap_parts, side // _P.gap_parts), np.uint8)
+        )
     thick = cv2.erode(light, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return bool(thick.sum() < 0.02 * max(int(light.sum()), 1))
+    return bool(thick.sum() < _P.thick_share * max(int(light.sum()), 1))
 
 
 def quarter_turn(image: GrayImage, degrees: int) -> tuple[GrayImage, Transform]:
@@ -80,11 +137,11 @@ def _as_quad(points: NDArray[np.int32]) -> NDArray[np.float32] | None:
     hull = cv2.convexHull(points.reshape(-1, 1, 2))
     area = cv2.contourArea(hull)
     length = cv2.arcLength(hull, True)
-    for share in (0.01, 0.015, 0.02, 0.03, 0.045, 0.06):
+    for share in _P.corner_steps:
         polygon = cv2.approxPolyDP(hull, share * length, True).reshape(-1, 2)
         if len(polygon) == 4:
             quad = _order(polygon.astype(np.float32))
-            return quad if area > 0 and cv2.contourArea(quad) > 0.88 * area else None
+            return quad if area > 0 and cv2.contourArea(quad) > _P.quad_area * area else None
         if len(polygon) < 4:
             return None
     return None
@@ -96,28 +153,30 @@ def _frame_quads(small: GrayImage) -> list[NDArray[np.float32]]:
     closed = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
     contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     quads = []
-    for contour in sorted(contours, key=lambda c: -cv2.boundingRect(c)[2] * cv2.boundingRect(c)[3])[:5]:
+    for contour in sorted(contours, key=lambda c: -cv2.boundingRect(c)[2] * cv2.boundingRect(c)[3])[: _P.most_frames]:
         x, y, w, h = cv2.boundingRect(contour)
-        if w * h < _MIN_AREA_SHARE * small.size or cv2.countNonZero(closed[y : y + h, x : x + w]) > 0.45 * w * h:
+        if w * h < _P.least_area * small.size or cv2.countNonZero(closed[y : y + h, x : x + w]) > _P.frame_ink * w * h:
             continue
         quad = _as_quad(contour)
-        if quad is not None and cv2.contourArea(quad) > _MIN_AREA_SHARE * small.size:
+        if quad is not None and cv2.contourArea(quad) > _P.least_area * small.size:
             quads.append(quad)
     return quads
 
 
 def _sheet_quads(small: GrayImage) -> list[NDArray[np.float32]]:
     """Corners of a light sheet on a darker ground."""
-    _, light = cv2.threshold(cv2.GaussianBlur(small, (9, 9), 0), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    light = cv2.morphologyEx(light, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
+    _, light = cv2.threshold(
+        cv2.GaussianBlur(small, (_P.sheet_blur, _P.sheet_blur), 0), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU
+    )
+    light = cv2.morphologyEx(light, cv2.MORPH_CLOSE, np.ones((_P.sheet_close, _P.sheet_close), np.uint8))
     contours, _ = cv2.findContours(light, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         return []
     largest = max(contours, key=cv2.contourArea)
     height, width = small.shape
     x, y, w, h = cv2.boundingRect(largest)
-    if cv2.contourArea(largest) < 0.2 * small.size or cv2.contourArea(largest) < 0.85 * cv2.contourArea(
-        cv2.convexHull(largest)
+    if cv2.contourArea(largest) < max(
+        _P.sheet_area * small.size, _P.sheet_convex * cv2.contourArea(cv2.convexHull(largest))
     ):
         return []
     # A sheet cut off by the picture's edge shows the edge's corners, not its own.
@@ -125,12 +184,6 @@ def _sheet_quads(small: GrayImage) -> list[NDArray[np.float32]]:
         return []
     quad = _as_quad(largest)
     return [] if quad is None else [quad]
-
-
-_DARK_GROUND = 0.6
-"""Tone of the ground beside a sheet, as a share of the sheet's, below which it is no paper."""
-_GRAIN = 0.6
-"""Contrast of the ground's strongest marks, as a share of that of the sheet's, below which they are no writing."""
 
 
 def blank_ground(image: GrayImage) -> GrayImage:
@@ -149,26 +202,27 @@ def blank_ground(image: GrayImage) -> GrayImage:
     (H, W) uint8
         A copy, or the image itself where no whole sheet lies on a clearly darker ground without marks.
     """
-    shrink = max(1, round(max(image.shape) / _SMALL))
+    shrink = max(1, round(max(image.shape) / _P.outline_side))
     small = shrink_by(image, shrink)
     quads = _sheet_quads(small)
     if not quads:
         return image
     inside = np.zeros(small.shape, np.uint8)
     cv2.fillConvexPoly(inside, np.round(quads[0]).astype(np.int32), 1)
-    edge = np.ones((15, 15), np.uint8)  # the sheet's own edge is a strong mark
+    edge = np.ones((_P.sheet_close, _P.sheet_close), np.uint8)  # the sheet's own edge is a strong mark
     sheet, ground = cv2.erode(inside, edge) > 0, cv2.dilate(inside, edge) == 0
     if not sheet.any() or not ground.any():
         return image
     tone = np.median(small[sheet])
     marks = soft_ink(small)
-    if np.median(small[ground]) >= _DARK_GROUND * tone:
+    if np.median(small[ground]) >= _P.dark_ground * tone:
         return image
-    if np.percentile(marks[ground], 99.9) >= _GRAIN * np.percentile(marks[sheet], 99):
+    if np.percentile(marks[ground], _P.grain_percentile) >= _P.grain * np.percentile(
+        marks[sheet], _P.writing_percentile
+    ):
         return image
     middle = quads[0].mean(axis=0)
-    # A little less than the sheet: its edge is a step in tone.
-    within = (middle + (quads[0] - middle) * 0.985 + 0.5) * shrink
+    within = (middle + (quads[0] - middle) * _P.sheet_inset + 0.5) * shrink
     keep = np.zeros(image.shape, np.uint8)
     cv2.fillConvexPoly(keep, np.round(within).astype(np.int32), 255)
     blank = np.full_like(image, np.uint8(tone))
@@ -178,7 +232,7 @@ def blank_ground(image: GrayImage) -> GrayImage:
 
 def ruled_quads(image: GrayImage) -> list[NDArray[np.float32]]:
     """Corners of a page's ruled frames, the largest first: (4, 2) each, clockwise from the upper left, in pixels."""
-    shrink = max(1, round(max(image.shape) / _SMALL))
+    shrink = max(1, round(max(image.shape) / _P.outline_side))
     quads = _frame_quads(shrink_by(image, shrink))
     return [np.asarray((quad + 0.5) * shrink, np.float32) for quad in quads]
 
@@ -195,7 +249,9 @@ def perspective_of(quad: NDArray[np.float32]) -> float:
     return float(np.abs(np.degrees(np.arccos(np.clip(cosine, -1, 1))) - 90).max())
 
 
-def flatten_photo(image: GrayImage, min_perspective_degrees: float = 1.2) -> tuple[GrayImage, Transform] | None:
+def flatten_photo(
+    image: GrayImage, min_perspective_degrees: float = _P.least_perspective
+) -> tuple[GrayImage, Transform] | None:
     """Undo the perspective of a photographed page, found by a ruled frame or by the sheet's own outline.
 
     Parameters
@@ -211,15 +267,15 @@ def flatten_photo(image: GrayImage, min_perspective_degrees: float = 1.2) -> tup
         None when the page is flat or shows no quadrilateral.
     """
     height, width = image.shape
-    shrink = max(1, round(max(height, width) / _SMALL))  # whole factors are averaged fast
-    if max(height, width) < 300:
+    shrink = max(1, round(max(height, width) / _P.outline_side))  # whole factors are averaged fast
+    if max(height, width) < _P.least_side:
         return None
     small = shrink_by(image, shrink)
     quads = _frame_quads(small) or _sheet_quads(small)
     if not quads:
         return None
     quad = (quads[0] + 0.5) * shrink
-    if not min_perspective_degrees <= perspective_of(quad) <= _MAX_PERSPECTIVE_DEGREES:
+    if not min_perspective_degrees <= perspective_of(quad) <= _P.most_perspective:
         return None
     top, right, bottom, left = _sides(quad)
     wide, high = float(top + bottom) / 2, float(left + right) / 2

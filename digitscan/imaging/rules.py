@@ -16,8 +16,79 @@ from digitscan.imaging.reduce import shrink_by
 
 Pixels = NDArray[np.uint8]
 
-_RULE_SHARE = 0.16
-"""Where between paper and typical ink the level for rules lies."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleParameters:
+    """What tells printed lines from strokes of digits; a length is that of a page's shortest run.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    level_share: float = 0.16
+    """Where between paper and typical ink the level for rules lies: many are printed pale. [share; tried]"""
+    length_share: float = 0.023
+    """Shortest run on a page: 7 mm on A4, more than a stroke. [shares of the long side; tried]"""
+    least_length: int = 28
+    """The same, at the least. [pixels; tried]"""
+    most_length: int = 90
+    """The same, at the most. [pixels; tried]"""
+    down_share: float = 0.75
+    """Shortest vertical run: sides of boxes are low. [lengths; tried]"""
+    long: float = 2.8
+    """No stroke of a digit is so long, wherever it stands. [lengths; tried]"""
+    beyond_doubt: int = 3
+    """A run from which its group is a rule, whatever else it looks like. [long runs; tried]"""
+    thick_share: float = 0.4
+    """Thicker runs are blocks. [lengths; tried]"""
+    least_thick: int = 5
+    """The same, at the least. [pixels; tried]"""
+    outer_cover: float = 0.7
+    """How much of a group's side the two outermost lines cover. [share; tried]"""
+    inner_cover: float = 0.3
+    """How much of it makes an inner line: those of a table may span one block only. [share; tried]"""
+    group_length: float = 1.2
+    """Smaller groups are no rules. [lengths; tried]"""
+    hollow_side: float = 0.5
+    """Groups that are higher and wider than this are boxes or blocks. [lengths; tried]"""
+    hollow_ink: float = 0.45
+    """Ink in a box, at the most; a bold 8 has more. [shares of its area; tried]"""
+    closed_side: float = 0.9
+    """Side of a box that is closed, at the least. [lengths; tried]"""
+    closed_thick: float = 0.1
+    """Its lines, at the most: the strokes of an 8 are thick for its size. [shares of its side; tried]"""
+    usual_thick: float = 1.25
+    """How much thicker than the page's lines a doubtful one may be; a pixel is always allowed. [ratio; tried]"""
+    bold: float = 2.5
+    """How much thicker a line may be that ends at others: a box may have one bold side. [thicknesses; tried]"""
+    thin: float = 1.5
+    """How much thicker a line may be that goes on one of those. [thicknesses; tried]"""
+    beside: float = 1.2
+    """How far beside it such a line may lie. [thicknesses; tried]"""
+    least_beside: float = 3.0
+    """The same, at the least. [pixels; tried]"""
+    bowed: float = 2.5
+    """Height of a line from which it bows or falls; two pixels are added. [thicknesses; tried]"""
+    bridge: int = 5
+    """How much wider than a rule the gap is over which strokes are joined again. [pixels; tried]"""
+    across: int = 20
+    """Up to which a line's thickness is followed, on either side. [pixels; cost alone]"""
+    places: int = 9
+    """Along a line, at which its thickness is measured. [bare; cost alone]"""
+    string_run: tuple[int, int] = (14, 60)
+    """In an image that is one string, a run is half its height, within these. [pixels; tried]"""
+    string_cover: float = 0.4
+    """Part of its width that a line in it has. [share; tried]"""
+    string_fall: float = 0.12
+    """How much such a line may fall; four pixels are added. [shares of its height; tried]"""
+    string_post: float = 0.85
+    """Height of a post at its ends. [shares of its height; tried]"""
+    least_post: int = 12
+    """The same, at the least; smaller images have no rules. [pixels; tried]"""
+    string_end: float = 0.03
+    """Where its ends are. [shares of its width; tried]"""
+
+
+_P = RuleParameters()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +116,7 @@ class Rules:
 
 def rule_length(shape: tuple[int, int]) -> int:
     """Shortest straight run, in pixels, that may be part of a rule on a page of this size."""
-    return int(np.clip(0.023 * max(shape), 28, 90))
+    return int(np.clip(_P.length_share * max(shape), _P.least_length, _P.most_length))
 
 
 def _boxes(pixels: Pixels) -> NDArray[np.int32]:
@@ -54,9 +125,9 @@ def _boxes(pixels: Pixels) -> NDArray[np.int32]:
     return np.array([cv2.boundingRect(c) for c in contours], np.int32).reshape(-1, 4)
 
 
-def _runs(pixels: Pixels, length: int, horizontal: bool, thickest: int = 0) -> Pixels:
+def _runs(pixels: Pixels, length: int, *, horizontal: bool, thickest: int = 0) -> Pixels:
     """Ink in straight runs of at least `length`, thin ones only: a solid block is no line."""
-    thickest = thickest or max(5, round(0.4 * length))
+    thickest = thickest or max(_P.least_thick, round(_P.thick_share * length))
     along, across = ((1, length), (thickest, 1)) if horizontal else ((length, 1), (1, thickest))
     runs = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones(along, np.uint8))
     if not runs.any():
@@ -68,17 +139,17 @@ def _runs(pixels: Pixels, length: int, horizontal: bool, thickest: int = 0) -> P
 def _levels(positions: NDArray[np.int32], lengths: NDArray[np.int32], side: int, apart: float) -> int:
     """How many lines a group has: clusters of segments that together cover most of the group's side.
 
-    Inner lines of a table may span one block only; three tenths of the side make a line there, as long as the
-    two outermost cover seven tenths.
+    Inner lines of a table may span one block only; less of the side makes a line there, as long as the two outermost
+    cover most of it.
     """
     if len(positions) < 2:
         return 0
     order = np.argsort(positions)
     groups = np.split(order, np.flatnonzero(np.diff(positions[order]) > apart) + 1)
     covers = [lengths[group].sum() / max(side, 1) for group in groups]
-    if sum(cover >= 0.7 for cover in covers) < 2:
+    if sum(cover >= _P.outer_cover for cover in covers) < 2:
         return 0
-    return sum(cover >= 0.3 for cover in covers)
+    return sum(cover >= _P.inner_cover for cover in covers)
 
 
 def _line_rules(pixels: Pixels) -> Pixels:
@@ -87,23 +158,18 @@ def _line_rules(pixels: Pixels) -> Pixels:
     A line that falls a little is many short runs, each a row lower: runs that nearly touch count together.
     """
     height, width = pixels.shape
-    across = _runs(pixels, int(np.clip(0.5 * height, 14, 60)), True)
+    across = _runs(pixels, int(np.clip(0.5 * height, *_P.string_run)), horizontal=True)
     joined = cv2.dilate(across, np.ones((3, 15), np.uint8))
     count, groups, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     for group in range(1, count):
         _, _, w, h, _ = stats[group]
-        if w < 0.4 * width or h > 4 + 0.12 * height:
+        if w < _P.string_cover * width or h > 4 + _P.string_fall * height:
             across[groups == group] = 0
-    down = _runs(pixels, max(12, int(0.85 * height)), False)
-    middle = slice(max(3, int(0.03 * width)), width - max(3, int(0.03 * width)))
+    down = _runs(pixels, max(_P.least_post, int(_P.string_post * height)), horizontal=False)
+    end = max(3, int(_P.string_end * width))
+    middle = slice(end, width - end)
     down[:, middle] = 0
     return np.asarray(cv2.bitwise_or(across, down), np.uint8)
-
-
-_ACROSS = 20
-"""Pixels on either side up to which a line's thickness is followed."""
-_PLACES = 9
-"""Along a line, at which it is measured."""
 
 
 def _thickness(pixels: Pixels, runs: Pixels, boxes: NDArray[np.int32], *, horizontal: bool) -> NDArray[np.float64]:
@@ -113,11 +179,11 @@ def _thickness(pixels: Pixels, runs: Pixels, boxes: NDArray[np.int32], *, horizo
     if not horizontal:
         pixels, runs, boxes = pixels.T, runs.T, boxes[:, [1, 0, 3, 2]]
     left, top, width, height = (boxes[:, k].astype(np.int64)[:, None] for k in range(4))
-    columns = left + (np.arange(_PLACES) + 0.5) * width // _PLACES
+    columns = left + (np.arange(_P.places) + 0.5) * width // _P.places
     columns = columns.astype(np.int64)
     # Where in its box the line runs there, looked for at so many levels.
-    levels = np.arange(_ACROSS)
-    places = top[:, :, None] + levels * np.maximum(height[:, :, None] - 1, 0) // (_ACROSS - 1)
+    levels = np.arange(_P.across)
+    places = top[:, :, None] + levels * np.maximum(height[:, :, None] - 1, 0) // (_P.across - 1)
     rows = np.take_along_axis(places, runs[places, columns[:, :, None]].argmax(axis=2)[:, :, None], axis=2)
     steps, last = 1 + levels, pixels.shape[0] - 1
     below = np.cumprod(pixels[np.minimum(rows + steps, last), columns[:, :, None]], axis=2)
@@ -161,19 +227,19 @@ def _keep_lines(
                 others[max(y - reach, 0) : y + reach, x : x + w],
                 others[max(y + h - reach, 0) : y + h + reach, x : x + w],
             )
-        of_a_line = thick[index] <= 2.5 * thickness + 1  # a box may have one bold side
+        of_a_line = thick[index] <= _P.bold * thickness + 1
         sure[index] = (w if horizontal else h) >= long or (of_a_line and all(bool(end.any()) for end in ends))
     axis = 1 if horizontal else 0
     middles = boxes[:, axis] + boxes[:, axis + 2] / 2
     lines = np.sort(middles[sure])
-    thin = thick <= 1.5 * thickness + 1
+    thin = thick <= _P.thin * thickness + 1
     if len(lines):
         place = np.searchsorted(lines, middles)
         apart = np.minimum(
             np.abs(middles - lines[np.maximum(place - 1, 0)]),
             np.abs(middles - lines[np.minimum(place, len(lines) - 1)]),
         )
-        sure |= thin & (apart <= max(3.0, 1.2 * thickness))
+        sure |= thin & (apart <= max(_P.least_beside, _P.beside * thickness))
     for x, y, w, h in boxes[~sure]:
         runs[y : y + h, x : x + w] = 0
     return boxes[sure]
@@ -181,7 +247,7 @@ def _keep_lines(
 
 def _straight_pieces(runs: Pixels, boxes: NDArray[np.int32], thickness: float, length: int) -> NDArray[np.int32]:
     """Part lines that bow or fall into pieces of about `length` that say where they run; (N, 4) boxes to (M, 4)."""
-    bowed = (boxes[:, 3] > 2.5 * thickness + 2) & (boxes[:, 2] > 2 * length)
+    bowed = (boxes[:, 3] > _P.bowed * thickness + 2) & (boxes[:, 2] > 2 * length)
     pieces = [boxes[~bowed]]
     for x, y, w, h in boxes[bowed]:
         part = runs[y : y + h, x : x + w]
@@ -194,7 +260,7 @@ def _straight_pieces(runs: Pixels, boxes: NDArray[np.int32], thickness: float, l
 
 def line_mask(ink: Ink, levels: InkLevels) -> Mask:
     """Ink at a low level: rules are often printed paler than what is written on them."""
-    level = max(levels.paper + _RULE_SHARE * (levels.ink - levels.paper), MIN_CONTRAST)
+    level = max(levels.paper + _P.level_share * (levels.ink - levels.paper), MIN_CONTRAST)
     return np.asarray(ink > int(level))
 
 
@@ -278,36 +344,36 @@ def _line_work(
     accepted, beyond_doubt = np.zeros(count, bool), np.zeros(count, bool)
     for group in range(1, count):
         x, y, w, h = (4 * int(v) for v in stats[group, :4])
-        if max(w, h) < 1.2 * length:
+        if max(w, h) < _P.group_length * length:
             continue
         mine_h, mine_v = h_boxes[h_group == group], v_boxes[v_group == group]
         own = group_of_each == group
         # Boxes are hollow; a bold 8 or a block is not.
         inked = float((thickness_of[own] * length_of[own]).sum())
-        if min(w, h) > 0.5 * length and inked > 0.45 * w * h:
+        if min(w, h) > _P.hollow_side * length and inked > _P.hollow_ink * w * h:
             continue
         # A box is closed by lines along its whole sides; a 5 or an E has two bars and a stem, but no such sides.
         levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
         posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
-        closed = levels >= 2 and posts >= 2 and min(w, h) >= 0.9 * length
+        closed = levels >= 2 and posts >= 2 and min(w, h) >= _P.closed_side * length
         if closed:  # the strokes of an 8 are thick for its size, the lines of a box are not
-            closed = float(np.median(thickness_of[own])) <= 0.1 * min(w, h)
+            closed = float(np.median(thickness_of[own])) <= _P.closed_thick * min(w, h)
         if closed:
             frames.append(Box(int(x), int(y), int(w), int(h)))
             cells.append((levels - 1, posts - 1))
         accepted[group] = closed or max(w, h) >= long
         longest = max(mine_h[:, 2].max(initial=0), mine_v[:, 3].max(initial=0))
-        beyond_doubt[group] = closed or longest >= 3 * long
+        beyond_doubt[group] = closed or longest >= _P.beyond_doubt * long
     sure = beyond_doubt[group_of_each]
     if sure.any():  # the bars of 4s that touch, of 2s side by side, are thicker than the page's lines
         usual = _typical_thickness(thickness_of[sure], length_of[sure])
-        most = max(1.25 * usual, usual + 1)
+        most = max(_P.usual_thick * usual, usual + 1)
         for doubtful in np.flatnonzero(accepted & ~beyond_doubt):
             own = group_of_each == doubtful
             ink = thickness_of[own] * length_of[own]  # so that slivers beside strokes count little
             thin = own.any() and _typical_thickness(thickness_of[own], ink) <= most
             accepted[doubtful] = thin or not _in_a_character(pixels, np.concatenate([h_boxes, v_boxes])[own], length)
-    return _LineWork(h_group, v_group, accepted, thickness_of, frames, cells)
+    return _LineWork(of_h=h_group, of_v=v_group, accepted=accepted, thickness=thickness_of, frames=frames, cells=cells)
 
 
 def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Rules, Pixels]:
@@ -334,18 +400,18 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     pixels = cv2.threshold(mask.view(np.uint8), 0, 1, cv2.THRESH_BINARY)[1]
     height, width = mask.shape
     empty = np.zeros_like(pixels)
-    if height < 12 or width < 12:
+    if height < _P.least_post or width < _P.least_post:
         return Rules(), empty
     if line:
         found = _line_rules(pixels)
         heights = _boxes(found)[:, 3]
         return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
     length = shortest or rule_length((height, width))
-    long = round(2.8 * length)  # no stroke of a digit is so long, wherever it stands
-    thickest = max(5, round(0.4 * length))
+    long = round(_P.long * length)
+    thickest = max(_P.least_thick, round(_P.thick_share * length))
     across, down = (
-        _runs(pixels, length, True, thickest),
-        _runs(pixels, round(0.75 * length), False, thickest),
+        _runs(pixels, length, horizontal=True, thickest=thickest),
+        _runs(pixels, round(_P.down_share * length), horizontal=False, thickest=thickest),
     )
     h_boxes, v_boxes = _boxes(across), _boxes(down)
     if not len(h_boxes) and not len(v_boxes):
@@ -366,7 +432,13 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     keep_h = _straight_pieces(across, keep_h, thickness, length)
     keep_v = _straight_pieces(down.T, keep_v[:, [1, 0, 3, 2]], thickness, length)[:, [1, 0, 3, 2]]
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
-    return Rules(to_boxes[0], to_boxes[1], groups.frames, groups.cells, thickness), np.asarray(found, np.uint8)
+    return Rules(
+        horizontals=to_boxes[0],
+        verticals=to_boxes[1],
+        frames=groups.frames,
+        frame_cells=groups.cells,
+        thickness_px=thickness,
+    ), np.asarray(found, np.uint8)
 
 
 def remove_rules(mask: Mask, rule_pixels: Pixels, thickness_px: float) -> Mask:
@@ -391,7 +463,7 @@ def remove_rules(mask: Mask, rule_pixels: Pixels, thickness_px: float) -> Mask:
     band = cv2.dilate(rule_pixels, np.ones((3, 3), np.uint8))
     pixels = mask.view(np.uint8)
     rest = cv2.bitwise_and(pixels, 1 - band)
-    reach = int(np.ceil(thickness_px)) + 5
+    reach = int(np.ceil(thickness_px)) + _P.bridge
     bridged = np.zeros_like(rest)
     for shape in ((reach, 3), (3, reach)):
         closed = cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones(shape, np.uint8))

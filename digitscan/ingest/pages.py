@@ -15,9 +15,9 @@ from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.types import PageRef, RasterPage
 from digitscan.ingest.remote import here
 
-Kind = Literal["image", "tiff", "pdf"]
+SourceKind = Literal["image", "tiff", "pdf"]
 
-_MAGIC: tuple[tuple[bytes, Kind], ...] = (
+_MAGIC: tuple[tuple[bytes, SourceKind], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image"),
     (b"\xff\xd8\xff", "image"),
     (b"BM", "image"),
@@ -73,7 +73,7 @@ class PageSelection:
                 yield index
 
 
-def sniff(path: str) -> Kind:
+def sniff(path: str) -> SourceKind:
     """What a file is, by its content, never by its name.
 
     Raises
@@ -146,7 +146,7 @@ def list_pages(path: str, config: IngestConfig) -> Iterator[PageRef]:
 
 
 @lru_cache(maxsize=64)
-def _kind_of(path: str, sha256: str) -> Kind:
+def _kind_of(path: str, sha256: str) -> SourceKind:
     return sniff(path)
 
 

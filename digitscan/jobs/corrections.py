@@ -110,7 +110,7 @@ class Corrections:
                 (*key, text, state, who, made_at),
             )
             database.execute("DELETE FROM claims WHERE sha256 = ? AND page = ? AND field = ?", key)
-            return Statement(int(added.lastrowid or 0), text, state, who, made_at)
+            return Statement(revision=int(added.lastrowid or 0), text=text, state=state, who=who, made_at=made_at)
 
     def claim(self, keys: Iterable[ReadingKey], who: str, seconds: float) -> None:
         """Keep readings for one person for a while."""

@@ -153,7 +153,7 @@ class Journal:
         self.reused = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            said = _statements_of(path) if fresh else []
+            statements = _statements_of(path) if fresh else []
             if fresh:
                 for old in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                     old.unlink(missing_ok=True)
@@ -161,7 +161,7 @@ class Journal:
             self._db = connect(path, new=new)
             if new:
                 self._create(run)
-                self._db.executemany("INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", said)
+                self._db.executemany("INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", statements)
             else:
                 self._compare(run)
             self._set("finished", "false")
@@ -407,14 +407,14 @@ class JobFile:
         except sqlite3.DatabaseError as error:
             raise explain(path, error) from error
 
-    def said(self) -> dict[ReadingKey, Statement]:
+    def statements(self) -> dict[ReadingKey, Statement]:
         """What people said of readings, the last statement of each."""
         return last_statements(self._db) if self._schema > 1 else {}
 
     def outcomes(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, with corrections laid over them."""
-        said = self.said()
-        return (corrected(outcome, said) for outcome in self.as_read())
+        statements = self.statements()
+        return (corrected(outcome, statements) for outcome in self.as_read())
 
     def as_read(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, without corrections."""
@@ -443,7 +443,7 @@ class JobFile:
             started=started,
             last=float(total[4] or started),
             page_s=self._mean_seconds(),
-            settled=sum(statement.state != DOUBT for statement in self.said().values()),
+            settled=sum(statement.state != DOUBT for statement in self.statements().values()),
             finished=_get(self._db, "finished") == "true",
         )
 

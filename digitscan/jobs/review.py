@@ -171,11 +171,11 @@ class ReviewDesk:
             file.close()
 
     def _pages_now(self) -> Iterator[tuple[PageResult, dict[ReadingKey, Statement]]]:
-        said = self.corrections.last()
+        statements = self.corrections.last()
         for page in self._as_read():
-            now = corrected(page, said)
+            now = corrected(page, statements)
             if isinstance(now, PageResult):
-                yield now, said
+                yield now, statements
 
     def queue(
         self, who: str, count: int, asked: Filter | None = None, have: Collection[ReadingKey] = ()
@@ -187,11 +187,11 @@ class ReviewDesk:
         asked = asked or Filter()
         others = self.corrections.claimed(but_by=who)
         found: list[Doubtful] = []
-        for page, said in self._pages_now():
+        for page, statements in self._pages_now():
             turn = -1
             for reading in page.readings:
                 key = ReadingKey(page.ref.sha256, page.ref.page_index, reading.name)
-                statement = said.get(key)
+                statement = statements.get(key)
                 open_ = statement is None or statement.state == DOUBT
                 if (
                     not open_
@@ -210,11 +210,11 @@ class ReviewDesk:
     def digits(self, digit: str, start: int, count: int) -> list[DigitSeen]:
         """Digits that were read as `digit` and that nobody has settled, the least sure first."""
         found: list[DigitSeen] = []
-        for page, said in self._pages_now():
+        for page, statements in self._pages_now():
             turn = -1
             for reading in page.readings:
                 key = ReadingKey(page.ref.sha256, page.ref.page_index, reading.name)
-                if key in said or reading.state is not State.VALUE:
+                if key in statements or reading.state is not State.VALUE:
                     continue
                 for place, one in enumerate(reading.digits):
                     if one.digit == digit:
@@ -226,18 +226,18 @@ class ReviewDesk:
     def progress(self) -> Progress:
         """How far the review is."""
         readings = marked = settled = 0
-        said = self.corrections.last()
+        statements = self.corrections.last()
         for page in self._as_read():
             for reading in page.readings:
                 key = ReadingKey(page.ref.sha256, page.ref.page_index, reading.name)
-                statement = said.get(key)
+                statement = statements.get(key)
                 doubted = statement is not None and statement.state == DOUBT
                 readings += 1
                 marked += reading.review or statement is not None
                 settled += statement is not None and not doubted
         return Progress(readings, marked, settled, self.corrections.pace()[1], self._failed)
 
-    # -------------------------------------------------------------------------------------------- what is said
+    # -------------------------------------------------------------------------------------------- what people said
 
     def settle(self, key: ReadingKey, text: str, state: str, who: str, seen: int) -> Statement:
         """Say what stands on paper; see `digitscan.jobs.corrections.Corrections.say`.
@@ -261,8 +261,8 @@ class ReviewDesk:
         """Mark readings for review; those that somebody has spoken of are left. Gives how many were marked."""
         keys = list(keys)
         self._demand(keys)
-        said = self.corrections.last()
-        fresh = [key for key in dict.fromkeys(keys) if key not in said]
+        statements = self.corrections.last()
+        fresh = [key for key in dict.fromkeys(keys) if key not in statements]
         for key in fresh:
             self.corrections.say(key, "", DOUBT, who, 0)
         return len(fresh)
@@ -353,11 +353,11 @@ def _png(part: GrayImage | None, height: int, widest: int) -> bytes:
 
 def _settled(file: JobFile) -> Iterator[tuple[PageResult, FieldReading, Statement]]:
     """Readings as they were read, with what people said of them; doubts are left out."""
-    said = file.said()
+    statements = file.statements()
     for page in file.as_read():
         if isinstance(page, PageResult):
             for reading in page.readings:
-                statement = said.get(ReadingKey(page.ref.sha256, page.ref.page_index, reading.name))
+                statement = statements.get(ReadingKey(page.ref.sha256, page.ref.page_index, reading.name))
                 if statement is not None and statement.state != DOUBT:
                     yield page, reading, statement
 
@@ -386,11 +386,11 @@ def labelled_crops(job: Path, config: Config | None = None) -> Iterator[tuple[st
                     yield label, f"{page.ref.sha256[-12:]}-{page.ref.page_number}-{reading.name}-{place}", part
 
 
-def _labels(reading: FieldReading, said: Statement) -> Sequence[str]:
-    if said.state in (State.STRUCK, State.ILLEGIBLE):
+def _labels(reading: FieldReading, statement: Statement) -> Sequence[str]:
+    if statement.state in (State.STRUCK, State.ILLEGIBLE):
         return ["not-a-digit"] * len(reading.digits)
-    text = reading.text if kind_of(reading, said) == "confirmed" else said.digits
-    return list(text) if said.state == State.VALUE and len(text) == len(reading.digits) else ()
+    text = reading.text if kind_of(reading, statement) == "confirmed" else statement.digits
+    return list(text) if statement.state == State.VALUE and len(text) == len(reading.digits) else ()
 
 
 _BANDS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99, 1.0)

@@ -66,35 +66,40 @@ def corrected(outcome: PageOutcome, statements: Mapping[ReadingKey, Statement]) 
     return replace(outcome, readings=readings)
 
 
-def _settled(reading: FieldReading, said: Statement | None) -> FieldReading:
-    if said is None:
+def _settled(reading: FieldReading, statement: Statement | None) -> FieldReading:
+    if statement is None:
         return reading
-    if said.state == DOUBT:
-        return replace(reading, review=True, reason=f"doubted by {said.who}")
-    kind = kind_of(reading, said)
+    if statement.state == DOUBT:
+        return replace(reading, review=True, reason=f"doubted by {statement.who}")
+    kind = kind_of(reading, statement)
     settled = replace(
-        reading, state=State(said.state), confidence=1.0, review=False, reason=f"{kind} by {said.who}", alternatives=()
+        reading,
+        state=State(statement.state),
+        confidence=1.0,
+        review=False,
+        reason=f"{kind} by {statement.who}",
+        alternatives=(),
     )
     if kind == "confirmed":
         return settled
     return replace(
         settled,
-        text=said.digits,
+        text=statement.digits,
         digits=(),
-        written=said.text if said.text != said.digits else "",
+        written=statement.text if statement.text != statement.digits else "",
         raw=reading.raw or reading.text,
-        value=_value(said.text, reading.value),
+        value=_value(statement.text, reading.value),
     )
 
 
-def kind_of(reading: FieldReading, said: Statement) -> Kind:
+def kind_of(reading: FieldReading, statement: Statement) -> Kind:
     """What a statement is to the reading that it settles. One that breaks a rule, and stands so on paper, was read."""
     state = State.VALUE if reading.state is State.INVALID else reading.state
-    amounts = "." in said.text and bool(reading.value)
-    same = _value(said.text, reading.value) == reading.value if amounts else said.digits == reading.text
-    if same and said.state == state:
+    amounts = "." in statement.text and bool(reading.value)
+    same = _value(statement.text, reading.value) == reading.value if amounts else statement.digits == reading.text
+    if same and statement.state == state:
         return "confirmed"
-    return "completed" if said.digits and not reading.text else "corrected"
+    return "completed" if statement.digits and not reading.text else "corrected"
 
 
 def _value(text: str, like: str) -> str:

@@ -14,7 +14,7 @@ from digitscan.core.config import Config
 from digitscan.core.geometry import map_box, map_points
 from digitscan.core.types import Box, DigitReading, FieldReading, Layout, PageResult, Posteriors, Quality, State
 from digitscan.decoding.readings import ReadString
-from digitscan.decoding.rivals import WholeLine
+from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.strings import read_behind_stroke, read_string
 from digitscan.layout.grid import aligned_cells
 from digitscan.layout.strings import reading_order
@@ -39,7 +39,7 @@ def finish_page(
     posteriors : (N, 11) float32
         Of `page.crops`, row by row.
     config : Config
-    whole_lines : mapping of int to sequence of (T, 19) float32, optional
+    whole_lines : mapping of int to sequence of (T, 20) float32, optional
         What the reader of lines says of the views of some strings, by their index in `page.strings`.
     """
     whole_lines = whole_lines or {}
@@ -49,7 +49,7 @@ def finish_page(
     numbered: list[bool] = []
     for index, string in enumerate(page.strings):
         rows = string.rows(posteriors)
-        line = WholeLine(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
         numbers = read_string(
             string.edges,
             rows,

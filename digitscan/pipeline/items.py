@@ -27,7 +27,7 @@ class ReadLines(Protocol):
     """What reads whole lines: `digitscan.recognition.runtime.LineReader`, or a stand-in in tests."""
 
     def read(self, lines: Sequence[Line]) -> list[Posteriors]:
-        """(32, w) uint8 each to (w / 4, 19) float32 each."""
+        """(32, w) uint8 each to (w / 4, 20) float32 each."""
         ...
 
 

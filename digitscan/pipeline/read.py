@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -24,24 +25,46 @@ if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.formset import FormSet
 
 
+T = TypeVar("T")
+
+
+def _or_failure(ref: PageRef, stage: Callable[[], str], step: Callable[[], T]) -> T | PageFailure:
+    """What a step makes of a page, or its error as a value: the one guard of a page's way.
+
+    `stage` is asked when the step fails, for one that goes through several. Ctrl-C passes through.
+    """
+    try:
+        return step()
+    except Exception as error:  # noqa: BLE001  (a hostile file may raise anything)
+        return failure(ref, stage(), error)
+
+
 def prepare(
     ref: PageRef, config: Config, forms: FormSet | None, say: Callable[[str], None] = lambda stage: None
 ) -> Ready:
-    """Load and prepare one page; the one place where any error of a page becomes a failure.
+    """Load and prepare one page; `say` is told each stage that begins."""
+    stage = ""
 
-    `say` is told each stage that begins.
-    """
-    stage = "ingest"
-    try:
-        say(stage)
+    def begin(name: str) -> None:
+        nonlocal stage
+        stage = name
+        say(name)
+
+    def load_and_prepare() -> Ready:
+        begin("ingest")
         page = load_page(ref, config.ingest)
-        stage = "registration" if forms is not None else "segmentation"
-        say(stage)
+        begin(_preparing(forms))
         ready = _prepared(page, config, forms)
-        say("recognition")
+        say("recognition")  # by whoever asked
         return ready
-    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-        return Ready(ref, settled=failure(ref, stage, error))
+
+    ready = _or_failure(ref, lambda: stage, load_and_prepare)
+    return Ready(ref, settled=ready) if isinstance(ready, PageFailure) else ready
+
+
+def _preparing(forms: FormSet | None) -> str:
+    """The stage in which a page's crops are made."""
+    return "registration" if forms is not None else "segmentation"
 
 
 def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> Ready:
@@ -54,10 +77,13 @@ def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> Ready:
 
 def pages_of(source: str, config: Config) -> Iterator[PageRef | PageFailure]:
     """The pages of one source; what goes wrong is a failure behind them."""
-    try:
-        yield from list_pages(source, config.ingest)
-    except Exception as error:  # noqa: BLE001  (a hostile file may raise anything)
-        yield failure(PageRef(source), "ingest", error)
+    pages = iter(list_pages(source, config.ingest))
+    while True:
+        found = _or_failure(PageRef(source), lambda: "ingest", lambda: next(pages, None))
+        if found is not None:
+            yield found
+        if not isinstance(found, PageRef):
+            return
 
 
 def classify_together(ready: list[Ready], classifier: Classify) -> None:
@@ -113,11 +139,17 @@ def _first_reading(item: Ready, classifier: Classify, config: Config) -> Reading
         raise RuntimeError("a page without failure must be prepared and classified")
     if item.filled is not None:
         return _Filled(item.filled, posteriors)
-    try:
+
+    def read_any_way_up() -> Reading:
         reading = Reading.of(prepared, posteriors, config)
         return best_turn(page, reading, config, classifier.classify) if in_doubt(reading, config) else reading
-    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-        return failure(item.ref, "decode", error)
+
+    return _decoded(item.ref, read_any_way_up)
+
+
+def _decoded(ref: PageRef, step: Callable[[], T]) -> T | PageFailure:
+    """A step after the crops of a page are classified."""
+    return _or_failure(ref, lambda: "decode", step)
 
 
 def _read_lines_together(
@@ -126,25 +158,28 @@ def _read_lines_together(
     """Show the doubtful strings of all pages to the reader of lines in one call, and read their pages by both."""
     chosen: dict[int, list[int]] = {}
     views: list[Line] = []
+
+    def choose(reading: Reading | _Filled) -> tuple[list[int], list[Line]]:
+        doubtful = _doubtful(reading)
+        return doubtful, views_of(reading.page, doubtful)
+
     for place, reading in enumerate(readings):
         if line_reader is None or isinstance(reading, PageFailure | PageResult):
             continue
-        try:
-            chosen[place] = _doubtful(reading)
-            views += views_of(reading.page, chosen[place])
-        except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-            readings[place] = failure(reading.page.ref, "decode", error)
+        asked = _decoded(reading.page.ref, partial(choose, reading))
+        if isinstance(asked, PageFailure):
+            readings[place] = asked
+        else:
+            chosen[place] = asked[0]
+            views += asked[1]
     answers = iter(line_reader.read(views) if line_reader is not None and views else ())
     outcomes: list[PageOutcome] = []
     for place, reading in enumerate(readings):
         if isinstance(reading, PageFailure | PageResult):
             outcomes.append(reading)
             continue
-        try:
-            whole = answers_by_string(reading.page, chosen.get(place, []), answers)
-            outcomes.append(_finished(reading, config, whole))
-        except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-            outcomes.append(failure(reading.page.ref, "decode", error))
+        whole = answers_by_string(reading.page, chosen.get(place, []), answers)
+        outcomes.append(_decoded(reading.page.ref, partial(_finished, reading, config, whole)))
     return outcomes
 
 
@@ -178,8 +213,7 @@ def read_raster(
     forms: FormSet | None = None,
 ) -> PageOutcome:
     """Read one page that is already pixels."""
-    try:
-        item = _prepared(page, config, forms)
-    except Exception as error:  # noqa: BLE001  (a failure is a value; Ctrl-C passes through)
-        return failure(page.ref, "registration" if forms is not None else "segmentation", error)
+    item = _or_failure(page.ref, lambda: _preparing(forms), lambda: _prepared(page, config, forms))
+    if isinstance(item, PageFailure):
+        return item
     return read_ready([item], classifier, config, line_reader, keep_images=False)[0].outcome

@@ -8,7 +8,7 @@ from typing import Any
 
 from digitscan.core.errors import UsageError
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE
-from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT
+from digitscan.recognition.lines import LINE_CLASS_COUNT, LINE_HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ _ALL = (
         "whole lines 32 pixels high: six 2-D and two 1-D convolutions with batch normalization, for CTC",
         "digitscan's own, after Shi, Bai and Yao 2017 (CRNN, TPAMI 39(11)), convolutions in place of recurrence",
         _linenet,
-        published_classes=len(ALPHABET) + 1,
+        published_classes=LINE_CLASS_COUNT,
         reads_lines=True,
     ),
     Architecture(

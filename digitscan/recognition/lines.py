@@ -20,6 +20,8 @@ COLUMN_STEP = 4
 """Columns of a line for each answer of the network."""
 ALPHABET = "0123456789" + SIGNS + STRUCK_OUT
 """What a line is made of, in the order of the network's outputs after the first, which is CTC's blank."""
+LINE_CLASS_COUNT = len(ALPHABET) + 1
+"""Answers of the network at each place of a line."""
 
 Line = NDArray[np.uint8]
 

@@ -161,7 +161,7 @@ class LineReader:
 
         Returns
         -------
-        list of (w / 4, 19) float32
+        list of (w / 4, 20) float32
             Rows sum to 1: CTC's blank, then `ALPHABET`.
         """
         out: list[Posteriors] = [np.zeros((0, len(self.card.classes)), np.float32)] * len(lines)

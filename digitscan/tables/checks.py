@@ -7,22 +7,37 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from digitscan.core.types import Alternative, Box, FieldReading, State
-from digitscan.tables.columns import FEWEST, REGULAR, Cell
+from digitscan.tables.columns import COLUMNS, TableCell
 from digitscan.tables.totals import counts_up
 
-_FIXED = 0.96
-_FIXED_FEWEST = 25
-"""Share, and count, of a column's numbers of one length from which those of another one are doubtful: of numbers below
-10,000 one in ten has fewer digits than four, and nothing is wrong with them."""
-_MANY = 6
-"""Columns that share a length, from which one among them with another is doubtful."""
-_FULL = 0.8
-"""Share of the cells of a row, and of a column, that are read: one among them that is not may have been overlooked."""
-_WHOLLY_FULL = 0.9
-"""The same, where there is no ink."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckParameters:
+    """From where a reading is doubted for what the rest of its table looks like.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    fixed: float = 0.96
+    """Share of a column's numbers of one length from which those of another one are doubtful: of numbers below
+    10,000 one in ten has fewer digits than four, and nothing is wrong with them. [share; arithmetic]"""
+    fixed_fewest: int = 25
+    """How many they must be: one in 25 is the share above. [bare; arithmetic]"""
+    many: int = 6
+    """Columns that share a length, from which one among them with another is doubtful. [bare; tried]"""
+    full: float = 0.8
+    """Share of the cells of a row, and of a column, that are read: one among them that is not may have been
+    overlooked. [share; tried]"""
+    wholly_full: float = 0.9
+    """The same, where there is no ink. [share; tried]"""
+    least_confidence: float = 1e-9
+    """So that a reading without any can be divided by. [probability; arithmetic]"""
+
+
+_P = CheckParameters()
 
 
 def _lengths(readings: Sequence[FieldReading]) -> dict[int, Counter[int]]:
@@ -52,12 +67,14 @@ def weigh_lengths(readings: Sequence[FieldReading]) -> list[FieldReading]:
         usual, count = counts.most_common(1)[0] if counts else (0, 0)
         share = count / max(counts.total(), 1)
         fitting = [a for a in reading.alternatives if len(a.text) == usual]
-        if usual < 2 or len(reading.text) == usual or count < FEWEST or share < REGULAR or not fitting:
+        if usual < 2 or len(reading.text) == usual or count < COLUMNS.fewest or share < COLUMNS.regular or not fitting:
             out.append(reading)
             continue
         best = max(fitting, key=lambda a: a.probability)
         # One more in each count: a column of few numbers proves less.
-        odds = (count + 1) / (counts.total() - count + 1) * best.probability / max(reading.confidence, 1e-9)
+        odds = (
+            (count + 1) / (counts.total() - count + 1) * best.probability / max(reading.confidence, _P.least_confidence)
+        )
         out.append(_of_usual_length(reading, best, odds / (1 + odds)) if odds > 1 else reading)
     return out
 
@@ -76,7 +93,7 @@ def doubt_lengths(readings: Sequence[FieldReading]) -> list[FieldReading]:
     expected = {}
     for column, counts in lengths.items():
         usual, count = counts.most_common(1)[0]
-        share, fewest = (REGULAR, FEWEST) if column in padded else (_FIXED, _FIXED_FEWEST)
+        share, fewest = (COLUMNS.regular, COLUMNS.fewest) if column in padded else (_P.fixed, _P.fixed_fewest)
         if usual >= 2 and count >= max(fewest, share * counts.total()):
             expected[column] = usual
     if padded:
@@ -108,12 +125,12 @@ def _odd_within(lengths: dict[int, Counter[int]]) -> dict[int, int]:
     regular = {}
     for column, counts in lengths.items():
         usual, count = counts.most_common(1)[0]
-        if count >= max(FEWEST, REGULAR * counts.total()):
+        if count >= max(COLUMNS.fewest, COLUMNS.regular * counts.total()):
             regular[column] = usual
     if not regular:
         return {}
     common, count = Counter(regular.values()).most_common(1)[0]
-    if common < 2 or count < max(_FULL * len(regular), _MANY):
+    if common < 2 or count < max(_P.full * len(regular), _P.many):
         return {}
     first = min(lengths)
     return {k: common for k in lengths if regular.get(k) != common and k > first and regular.get(k + 1) == common}
@@ -144,34 +161,46 @@ def with_overlooked(readings: Sequence[FieldReading], is_ink: Callable[[float, f
         In reading order. The new ones, without a name, are illegible where there is ink; blank where there is none and
         the cell lies inside the table.
     """
-    middles: dict[Cell, tuple[float, float]] = {}
-    sizes: dict[Cell, Box] = {}
+    middles: dict[TableCell, tuple[float, float]] = {}
+    sizes: dict[TableCell, Box] = {}
     for reading in readings:
         if reading.row is not None and reading.column is not None:
             middles[reading.row, reading.column] = reading.box.center
             sizes[reading.row, reading.column] = reading.box
     by_column = Counter(column for _, column in middles)
-    columns = {column for column, count in by_column.items() if count >= FEWEST}
+    columns = {column for column, count in by_column.items() if count >= COLUMNS.fewest}
     by_row = Counter(row for row, column in middles if column in columns)
-    rows = {row for row, count in by_row.items() if count >= max(_FULL * len(columns), 2)}
+    rows = {row for row, count in by_row.items() if count >= max(_P.full * len(columns), 2)}
     rows -= {row for row in rows if _heads(row, readings)}
     out = list(readings)
     for column in sorted(columns):
         there = sum((row, column) in middles for row in rows) / max(len(rows), 1)
-        if there < _FULL:
+        if there < _P.full:
             continue
         for row in sorted(rows):
             if (row, column) in middles:
                 continue
             x, y, box = _place_of(row, column, middles, sizes)
-            full = min(there, by_row[row] / len(columns)) >= _WHOLLY_FULL
+            full = min(there, by_row[row] / len(columns)) >= _P.wholly_full
             if is_ink(x, y):
                 state, reason = State.ILLEGIBLE, "what stands here could not be read"
             elif full and min(rows) < row < max(rows) and min(columns) < column < max(columns):
                 state, reason = State.BLANK, "no number found, though its row and its column are full"
             else:
                 continue
-            overlooked = FieldReading("", row, column, "", (), 0.0, state, True, reason, (), box)
+            overlooked = FieldReading(
+                name="",
+                row=row,
+                column=column,
+                text="",
+                digits=(),
+                confidence=0.0,
+                state=state,
+                review=True,
+                reason=reason,
+                alternatives=(),
+                box=box,
+            )
             in_row = [k for k, reading in enumerate(out) if reading.row == row and reading.column is not None]
             out.insert(next((k for k in in_row if (out[k].column or 0) > column), in_row[-1] + 1), overlooked)
     return out
@@ -184,7 +213,7 @@ def _heads(row: int, readings: Sequence[FieldReading]) -> bool:
 
 
 def _place_of(
-    row: int, column: int, middles: dict[Cell, tuple[float, float]], sizes: dict[Cell, Box]
+    row: int, column: int, middles: dict[TableCell, tuple[float, float]], sizes: dict[TableCell, Box]
 ) -> tuple[float, float, Box]:
     """Middle and box of a cell, by the nearest cells in its row and in its column: a page may lie any way."""
     beside = min((c for r, c in middles if r == row), key=lambda c: abs(c - column))

@@ -17,19 +17,32 @@ from digitscan.core.geometry import union
 from digitscan.core.types import Box
 from digitscan.decoding.readings import ReadDigit, ReadString
 
-Cell = tuple[int, int]
-Placed = tuple[ReadString, Cell | None]
+TableCell = tuple[int, int]
+Placed = tuple[ReadString, TableCell | None]
 
-FEWEST = 6
-"""Numbers of one length that make a column regular."""
-REGULAR = 0.7
-"""Share of a column's cells that hold one number of that length."""
-_NEAR = 7
-"""Numbers of a column, the nearest ones, that say where its edges are at a row."""
-_SLACK = 0.3
-"""How far beyond the edges a digit's middle may lie, in heights."""
-_DOUBTFUL = 0.5
-"""Confidence, at the most, of a number that was changed here."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnParameters:
+    """What a regular column is, and what lies beside it.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    fewest: int = 6
+    """Numbers of one length that make a column regular. [bare; tried]"""
+    regular: float = 0.7
+    """Share of a column's cells that hold one number of that length. [share; tried]"""
+    near: int = 7
+    """Numbers of a column, the nearest ones, that say where its edges are at a row. [bare; tried]"""
+    slack: float = 0.3
+    """How far beyond the edges a digit's middle may lie. [heights; tried]"""
+    unlike_height: float = 0.15
+    """How much higher or lower than the table's digits a lone one is a remain of a line. [share; tried]"""
+    doubtful: float = 0.5
+    """Confidence, at the most, of a number that was changed here. [probability; below every threshold of review]"""
+
+
+COLUMNS = ColumnParameters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +61,19 @@ class Column:
 
     def at(self, row: int) -> tuple[float, float, float]:
         """Left edge, right edge and height of a digit near a row, in pixels."""
-        near = np.argsort(np.abs(self.edges[:, 0] - row), kind="stable")[:_NEAR]
+        near = np.argsort(np.abs(self.edges[:, 0] - row), kind="stable")[: COLUMNS.near]
         left, right, height = np.median(self.edges[near, 1:], axis=0)
         return float(left), float(right), float(height)
 
     def holds(self, digit: ReadDigit, row: int) -> bool:
         """Whether a digit stands between its edges."""
         left, right, height = self.at(row)
-        return left - _SLACK * height < digit.box.center[0] < right + _SLACK * height
+        return left - COLUMNS.slack * height < digit.box.center[0] < right + COLUMNS.slack * height
 
 
 def find_columns(placed: Sequence[Placed]) -> dict[int, Column]:
     """The regular columns of a table by their number."""
-    cells: dict[Cell, list[ReadString]] = defaultdict(list)
+    cells: dict[TableCell, list[ReadString]] = defaultdict(list)
     for string, cell in placed:
         if cell is not None and string.digits:
             cells[cell].append(string)
@@ -73,7 +86,7 @@ def find_columns(placed: Sequence[Placed]) -> dict[int, Column]:
             continue
         digits, count = Counter(len(string.digits) for _, string in alone).most_common(1)[0]
         total = sum(column == number for _, column in cells)
-        if count < FEWEST or count < REGULAR * total or digits < 2:
+        if count < COLUMNS.fewest or count < COLUMNS.regular * total or digits < 2:
             continue
         edges = [
             (row, s.digits[0].box.x, s.digits[-1].box.right, float(np.median([d.box.height for d in s.digits])))
@@ -134,9 +147,10 @@ def without_stray_rows(placed: Sequence[Placed]) -> list[Placed]:
     if not heights:
         return list(placed)
     usual = float(np.median(np.concatenate(heights)))
+    lowest, highest = (1 - COLUMNS.unlike_height) * usual, (1 + COLUMNS.unlike_height) * usual
 
     def is_remain(string: ReadString) -> bool:
-        return string.text == "1" and not 0.85 * usual <= string.box.height <= 1.15 * usual
+        return string.text == "1" and not lowest <= string.box.height <= highest
 
     def is_misfit(string: ReadString, column: int) -> bool:
         return string.text == "1" and column in columns and columns[column].digits > 2
@@ -149,7 +163,7 @@ def without_stray_rows(placed: Sequence[Placed]) -> list[Placed]:
         if cell is None or cell[0] not in gone:
             out.append((string, cell if cell is None else (cell[0] - sum(row < cell[0] for row in gone), cell[1])))
         elif cell[0] not in stray:
-            sure = min(string.confidence, _DOUBTFUL)
+            sure = min(string.confidence, COLUMNS.doubtful)
             out.append((replace(string, confidence=sure, reason="a one between the rows of the table"), None))
     return out
 
@@ -164,7 +178,7 @@ def _trimmed(string: ReadString, row: int, column: Column) -> ReadString | None:
     if len(string.digits) != column.digits + 1:
         return None
     left, right, height = column.at(row)
-    near = _SLACK * height
+    near = COLUMNS.slack * height
     first, last = string.digits[0], string.digits[-1]
     for extra, rest, beyond in (
         (first, string.digits[1:], left - first.box.right),
@@ -192,7 +206,7 @@ def _parted(string: ReadString, row: int, columns: dict[int, Column]) -> list[Pl
 
 def _part(string: ReadString, digits: Sequence[ReadDigit]) -> ReadString:
     text = "".join(d.digit for d in digits)
-    sure = min(float(np.prod([d.confidence for d in digits])), _DOUBTFUL)
+    sure = min(float(np.prod([d.confidence for d in digits])), COLUMNS.doubtful)
     reason = f"cut at the edges of its column: {string.text} runs over them"
     return replace(
         string, box=union(d.box for d in digits), text=text, digits=tuple(digits), confidence=sure,

@@ -17,20 +17,43 @@ from digitscan.core.types import Alternative, FieldReading, State
 from digitscan.decoding.joint import Choice, Guess, weigh
 from digitscan.decoding.rules import Operand
 
-_FEWEST_LINES = 4
-"""Lines that can be checked, from which a total is believed."""
-_AGREE, _AGREE_BY_CHANCE = 0.2, 0.6
-"""Share of them that must agree: one digit read wrongly spoils a line, and a wrong rule hardly ever agrees. Of numbers
-so short that it may, more must."""
-_CHANCE = 0.02
-"""How often a wrong rule may agree with a line for the lower share to do."""
-_LABELS = 3
-"""Columns of labels and counters before the parts, at the most."""
-_HEADINGS = 12
-"""Rows of titles and headings before the parts, at the most."""
-_FEWEST_PARTS = 3
 
-Kind = Literal["sum", "mean"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TotalParameters:
+    """From where a table has totals.
+
+    In brackets stand unit and source. *Tried*: chosen by trial on sample pages, of which there is no record.
+    """
+
+    fewest_lines: int = 4
+    """Lines that can be checked, from which a total is believed. [bare; tried]"""
+    fewest_parts: int = 3
+    """Parts of a total, at the least: of two, too many things are the sum. [bare; tried]"""
+    agree: float = 0.2
+    """Share of the lines that must agree: one digit read wrongly spoils a line, and a wrong rule hardly ever agrees.
+    [share; tried]"""
+    agree_by_chance: float = 0.6
+    """The same of numbers so short that a wrong rule may agree. [share; tried]"""
+    chance: float = 0.02
+    """How often a wrong rule may agree with a line for the lower share to do. [probability; tried]"""
+    better: float = 0.02
+    """How many more lines must agree with another rule for it to be taken instead. [share; tried]"""
+    wraps: float = 0.85
+    """Share of numbers of one width from which they may be the last digits of longer ones. [share; tried]"""
+    labels: int = 3
+    """Columns of labels and counters before the parts, at the most. [bare; tried]"""
+    headings: int = 12
+    """Rows of titles and headings before the parts, at the most. [bare; tried]"""
+    counting: float = 0.8
+    """Share of steps by one from which numbers count something. [share; tried]"""
+    negligible: float = 1e-4
+    """Less likely alternatives are not told. [probability; tried]"""
+
+
+_P = TotalParameters()
+
+
+TotalKind = Literal["sum", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +73,7 @@ class Total:
         Numbers are printed without their leading digits: all is modulo this; 0 where they are whole.
     """
 
-    kind: Kind
+    kind: TotalKind
     by_row: bool
     first: int
     last: int
@@ -94,12 +117,12 @@ def agrees(parts: Sequence[int], total: int, rule: Total) -> bool:
     return abs(off_by(parts, total, rule)) <= slack(len(parts), rule)
 
 
-Line = dict[int, FieldReading]
+TableLine = dict[int, FieldReading]
 
 
-def _lines(readings: Sequence[FieldReading], by_row: bool) -> dict[int, Line]:
+def _lines(readings: Sequence[FieldReading], *, by_row: bool) -> dict[int, TableLine]:
     """Cells by line and place; places with several numbers are left out."""
-    lines: dict[int, Line] = {}
+    lines: dict[int, TableLine] = {}
     twice: set[tuple[int, int]] = set()
     for reading in readings:
         if reading.row is None or reading.column is None or not reading.text:
@@ -117,30 +140,30 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
     """Rules that most complete lines of a table fulfil: at most one for its rows, and one for its columns."""
     found = []
     for by_row in (True, False):
-        lines = _lines(readings, by_row)
+        lines = _lines(readings, by_row=by_row)
         if not lines:
             continue
         last = Counter(max(line) for line in lines.values() if line).most_common(1)[0][0]
         widths = Counter(len(r.text) for line in lines.values() for r in line.values())
         digits, common = widths.most_common(1)[0]
         # Numbers of one width may be the last digits of longer ones.
-        wraps = 10**digits if common > 0.85 * widths.total() else 0
+        wraps = 10**digits if common > _P.wraps * widths.total() else 0
         best: tuple[float, Total] | None = None
-        for first in range(1, (_LABELS if by_row else _HEADINGS) + 1):
-            if last - first < _FEWEST_PARTS:
+        for first in range(1, (_P.labels if by_row else _P.headings) + 1):
+            if last - first < _P.fewest_parts:
                 continue
             whole = [line for line in lines.values() if all(k in line for k in range(first, last + 1))]
-            if len(whole) < _FEWEST_LINES:
+            if len(whole) < _P.fewest_lines:
                 continue
             numbers = [[int(line[k].text) for k in range(first, last + 1)] for line in whole]
-            kinds: tuple[Kind, ...] = ("sum", "mean")
+            kinds: tuple[TotalKind, ...] = ("sum", "mean")
             for kind in kinds:
                 for modulus in {0, wraps}:
-                    rule = Total(kind, by_row, first, last, modulus)
+                    rule = Total(kind=kind, by_row=by_row, first=first, last=last, wraps=modulus)
                     share = sum(agrees(row[:-1], row[-1], rule) for row in numbers) / len(numbers)
                     width = 1 if kind == "sum" else last - first
-                    enough = _AGREE if width <= _CHANCE * 10**digits else _AGREE_BY_CHANCE
-                    if share >= enough and (best is None or share > best[0] + 0.02):
+                    enough = _P.agree if width <= _P.chance * 10**digits else _P.agree_by_chance
+                    if share >= enough and (best is None or share > best[0] + _P.better):
                         best = share, rule
         if best is not None:
             found.append(best[1])
@@ -192,7 +215,7 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
     rules = find_totals(readings)
     for rule in rules:
         across = [other for other in rules if other.by_row != rule.by_row]
-        for number, line in _lines(readings, rule.by_row).items():
+        for number, line in _lines(readings, by_row=rule.by_row).items():
             there = [k for k in range(rule.first, rule.last + 1) if k in line]
             if any(not other.first <= number <= other.last for other in across) or counts_up(
                 [int(line[k].text) for k in there]
@@ -221,7 +244,7 @@ def check_totals(readings: Sequence[FieldReading], review_below: float) -> list[
 def counts_up(numbers: Sequence[int]) -> bool:
     """Whether numbers side by side are a heading that counts the others: 1, 2, 3."""
     steps = [b - a for a, b in pairwise(numbers)]
-    return len(steps) >= _FEWEST_PARTS and sum(step == 1 for step in steps) >= 0.8 * len(steps)
+    return len(steps) >= _P.fewest_parts and sum(step == 1 for step in steps) >= _P.counting * len(steps)
 
 
 def _unchecked(reading: FieldReading, label: str) -> FieldReading:
@@ -241,7 +264,7 @@ def _decided(reading: FieldReading, choice: Choice, rule: Total, review_below: f
     rest = tuple(
         Alternative(g.text, g.probability)
         for k, g in enumerate(choice.guesses)
-        if k != choice.chosen and g.probability > 1e-4
+        if k != choice.chosen and g.probability > _P.negligible
     )
     # A mean forgives a last digit: one that the ink did not show, and something else supplied, is not proved by it.
     supplied = rule.kind == "mean" and reading.raw not in ("", best.text)

@@ -106,7 +106,7 @@ def train(
         if config.start_from:
             _take_weights(network, config.start_from, config.arch)
         network.compile(_optimizer(config), task.loss(), metrics=task.metrics())
-        history = History(folder, tensorboard)
+        history = History(folder, tensorboard=tensorboard)
         first, spent = 0, 0.0
         if resume and (folder / STATE).is_file():
             state = json.loads((folder / STATE).read_text())

@@ -32,7 +32,7 @@ class EpochReport:
 class History:
     """The learning curve: kept, and written after every epoch."""
 
-    def __init__(self, folder: Path, tensorboard: bool) -> None:
+    def __init__(self, folder: Path, *, tensorboard: bool) -> None:
         self.reports: list[EpochReport] = []
         self._folder = folder
         self._writer: Any = None

@@ -11,7 +11,7 @@ import numpy as np
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops, Posteriors
 from digitscan.recognition.architectures import architecture
 from digitscan.recognition.calibration import fit_temperature
-from digitscan.recognition.lines import ALPHABET, LINE_HEIGHT, LINE_NORMALIZATION_VERSION, spell
+from digitscan.recognition.lines import ALPHABET, LINE_CLASS_COUNT, LINE_HEIGHT, LINE_NORMALIZATION_VERSION, spell
 from digitscan.recognition.normalize import NORMALIZATION_VERSION, normalize_all
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.lines import line_samples
@@ -139,7 +139,7 @@ class CropTask:
 class LineTask:
     """What a whole line reads: every line is drawn, with known text."""
 
-    outputs = len(ALPHABET) + 1
+    outputs = LINE_CLASS_COUNT
 
     def __init__(self, config: TrainingConfig, data: Path | None, own: Sequence[str]) -> None:
         self._config, self._data, self._own = config, data, own

@@ -42,7 +42,7 @@ _MOST_PICTURES = 256
 Answer = TypeVar("Answer")
 
 
-class _Gate:
+class _Admission:
     """So many calls are worked on at once, in threads of their own; so many wait, the rest are refused."""
 
     def __init__(self, name: str, at_once: int, waiting: int) -> None:
@@ -77,9 +77,9 @@ def create_app(settings: WebSettings, config: Config | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.work = await asyncio.to_thread(Work, settings, config)
-        app.state.gate = _Gate("pages", settings.at_once, settings.waiting)
+        app.state.gate = _Admission("pages", settings.at_once, settings.waiting)
         # Digits take a few milliseconds of many small calls: several threads would only wrest them from each other.
-        app.state.quick = _Gate("digits", 1, settings.waiting)
+        app.state.quick = _Admission("digits", 1, settings.waiting)
         app.state.jobs = WebJobs(settings, app.state.work.config, app.state.work.uploads.root)
         app.state.desk = ReviewDesk(settings.job, config) if settings.job is not None else None
         # The first drawing must not wait for the network's compilation.
@@ -148,19 +148,19 @@ def _work(request: Request) -> Work:
     return work
 
 
-def _gate(request: Request) -> _Gate:
-    gate: _Gate = request.app.state.gate
+def _gate(request: Request) -> _Admission:
+    gate: _Admission = request.app.state.gate
     return gate
 
 
-def _quick(request: Request) -> _Gate:
-    gate: _Gate = request.app.state.quick
+def _quick(request: Request) -> _Admission:
+    gate: _Admission = request.app.state.quick
     return gate
 
 
 WorkDep = Annotated[Work, Depends(_work)]
-GateDep = Annotated[_Gate, Depends(_gate)]
-QuickDep = Annotated[_Gate, Depends(_quick)]
+GateDep = Annotated[_Admission, Depends(_gate)]
+QuickDep = Annotated[_Admission, Depends(_quick)]
 
 
 def _add_pages(app: FastAPI, settings: WebSettings, registry: CollectorRegistry, templates: Jinja2Templates) -> None:

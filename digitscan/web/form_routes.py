@@ -105,7 +105,10 @@ def _draft(page: RasterPage) -> DraftOut:
 
 
 def _text(given: TemplateIn) -> str:
-    zones = [DraftZone(zone.kind, Box(*zone.box), zone.rows, zone.columns, zone.name) for zone in given.zones]
+    zones = [
+        DraftZone(zone.kind, Box(*zone.box), rows=zone.rows, columns=zone.columns, name=zone.name)
+        for zone in given.zones
+    ]
     return draft_toml(
         given.name, given.blank, [zones], given.dpi, (given.width, given.height), known_dpi=given.known_dpi
     )

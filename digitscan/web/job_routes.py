@@ -153,7 +153,7 @@ def job_routes(templates: Jinja2Templates, settings: WebSettings) -> APIRouter:
         responses=file_of("text/event-stream"),
     )
     async def events(request: Request, job: JobDep) -> Response:
-        async def told() -> AsyncIterator[str]:
+        async def changes() -> AsyncIterator[str]:
             before = ""
             while not await request.is_disconnected():
                 now = _out(job).model_dump_json()
@@ -164,7 +164,7 @@ def job_routes(templates: Jinja2Templates, settings: WebSettings) -> APIRouter:
                     return
                 await asyncio.sleep(_LOOK_S)
 
-        return StreamingResponse(told(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        return StreamingResponse(changes(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @router.get("/api/jobs/{key}/pages", summary="Pages of a job")
     async def pages(job: JobDep, start: int = 0, count: int = 200) -> list[JobPageOut]:

@@ -57,7 +57,14 @@ class FilterIn(BaseModel):
 
     def filter(self) -> Filter:
         """As the desk takes it."""
-        return Filter(self.field, self.file, self.reason, self.page, self.below, self.everything)
+        return Filter(
+            field=self.field,
+            file=self.file,
+            reason=self.reason,
+            page=self.page,
+            below=self.below,
+            everything=self.everything,
+        )
 
 
 class NextIn(BaseModel):
@@ -216,8 +223,8 @@ def _next(desk: ReviewDesk, asked: NextIn, revision: int = 0) -> NextOut:
 
 
 def _stale(now: Statement | None) -> JSONResponse:
-    told = f"{now.who} settled it as {now.text or now.state}" if now is not None else "it was changed"
-    return problem(409, "somebody else was faster", told)
+    detail = f"{now.who} settled it as {now.text or now.state}" if now is not None else "it was changed"
+    return problem(409, "somebody else was faster", detail)
 
 
 def _desk(request: Request, job: Annotated[str, Query(max_length=64)] = "") -> ReviewDesk:
@@ -255,10 +262,10 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
         return await asyncio.to_thread(_next, desk, asked)
 
     @router.post("/api/review/settle", summary="Say what stands on paper", response_model=NextOut)
-    async def settle(desk: DeskDep, said: SettleIn) -> Response:
+    async def settle(desk: DeskDep, body: SettleIn) -> Response:
         def work() -> NextOut:
-            statement = desk.settle(said.reading.key(), said.text, said.state, said.who, said.seen)
-            return _next(desk, said, statement.revision)
+            statement = desk.settle(body.reading.key(), body.text, body.state, body.who, body.seen)
+            return _next(desk, body, statement.revision)
 
         try:
             answer = await asyncio.to_thread(work)
@@ -267,9 +274,9 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @router.post("/api/review/undo", summary="Take the last statement back", response_model=UndoneOut)
-    async def undo(desk: DeskDep, said: UndoIn) -> Response:
+    async def undo(desk: DeskDep, body: UndoIn) -> Response:
         try:
-            statement = await asyncio.to_thread(desk.undo, said.reading.key(), said.who, said.seen)
+            statement = await asyncio.to_thread(desk.undo, body.reading.key(), body.who, body.seen)
         except StaleError as error:
             return _stale(error.now)
         return JSONResponse({"revision": statement.revision})
@@ -298,9 +305,9 @@ def review_routes(templates: Jinja2Templates) -> APIRouter:
         return await asyncio.to_thread(work)
 
     @router.post("/api/review/doubt", summary="Mark readings for review")
-    async def doubt(desk: DeskDep, said: DoubtIn) -> dict[str, int]:
-        keys = [one.key() for one in said.readings]
-        return {"marked": await asyncio.to_thread(desk.doubt, keys, said.who)}
+    async def doubt(desk: DeskDep, body: DoubtIn) -> dict[str, int]:
+        keys = [one.key() for one in body.readings]
+        return {"marked": await asyncio.to_thread(desk.doubt, keys, body.who)}
 
     @router.get("/api/review/progress", summary="How far the review is")
     async def progress(desk: DeskDep) -> ProgressOut:
