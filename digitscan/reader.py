@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
-from digitscan.batch.crew import Crew, Setup
 from digitscan.batch.local import Balance, read_pages
+from digitscan.batch.worker_pool import Setup, WorkerPool
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, UsageError
 from digitscan.core.stop import Stop
@@ -51,7 +51,7 @@ class Reader:
         Workers that prepare pages; 0 takes the machine's cores.
     forms : sequence of Template or path
         Templates of the forms that the pages are filled from; each page finds its own, and its fields are read.
-    crew : Crew, optional
+    worker_pool : WorkerPool, optional
         Processes that `stream` has pages read by; threads prepare them where none is given.
 
     Raises
@@ -78,7 +78,7 @@ class Reader:
         device: Literal["auto", "cpu", "gpu"] | None = None,
         jobs: int = 0,
         forms: Sequence[Template | str | PathLike[str]] = (),
-        crew: Crew | None = None,
+        worker_pool: WorkerPool | None = None,
     ) -> None:
         config = config or load_config()
         if layout is not None:
@@ -94,7 +94,7 @@ class Reader:
         recognition = config.recognition
         self.classifier = Classifier(
             model or recognition.model, device=device or recognition.device, batch_size=recognition.batch_size,
-            load=crew is None, precision=recognition.precision,
+            load=worker_pool is None, precision=recognition.precision,
         )  # fmt: skip
         reads_lines = recognition.whole_lines and config.layout is not Layout.DIGIT
         self.line_reader = None
@@ -102,12 +102,12 @@ class Reader:
             self.line_reader = LineReader(
                 recognition.line_model, device=device or recognition.device, precision=recognition.precision
             )
-        self._crew = crew
+        self._worker_pool = worker_pool
         self.balance = Balance()
         # A worker that loaded TensorFlow would cost more than it gives: then, and for a GPU, one classifier reads.
         self._workers_read = self.classifier.runtime == "LiteRT"
-        if crew is not None:
-            crew.begin(self.worker_setup(crew.threads))
+        if worker_pool is not None:
+            worker_pool.begin(self.worker_setup(worker_pool.threads))
 
     def worker_setup(self, threads: int = 1) -> Setup:
         """What a worker process needs to read as this reader does, or to prepare pages for it."""
@@ -185,12 +185,12 @@ class Reader:
             )
         return read_pages(
             found,
-            None if self._crew is not None and self._workers_read else self.classifier,
+            None if self._worker_pool is not None and self._workers_read else self.classifier,
             self.config,
             line_reader=self.line_reader,
             forms=self.forms,
             jobs=self.jobs,
-            crew=self._crew,
+            worker_pool=self._worker_pool,
             keep_images=keep_images,
             on_found=on_found,
             known=known,

@@ -10,8 +10,8 @@ import pytest
 
 from digitscan.batch import cluster as on_cluster
 from digitscan.batch.cluster import read_pages_on_cluster
-from digitscan.batch.crew import Setup
 from digitscan.batch.local import read_pages
+from digitscan.batch.worker_pool import Setup
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageRef, PageResult

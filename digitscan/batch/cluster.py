@@ -3,9 +3,9 @@
 ::
 
     sources ─ list (tasks) ─> references ─ this process: known pages are left out, chunks
-            ─ actors, a crew of one process each ─> PageRead ─ this process, in order
+            ─ actors, a pool of one process each ─> PageRead ─ this process, in order
 
-Each actor reads pages through a `Crew` of its own, so a page that crashes or hangs costs itself alone on a cluster too.
+Each actor reads pages through a `WorkerPool` of its own: a page that crashes or hangs costs itself alone there too.
 An actor or a node that is lost is replaced by Ray, and its pages are read again elsewhere. Sources must be readable
 from every node: by a shared folder, or by URL.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from digitscan.batch.crew import Crew, Setup
+from digitscan.batch.worker_pool import Setup, WorkerPool
 from digitscan.core.config import Config
 from digitscan.core.errors import UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
@@ -52,14 +52,14 @@ class PageReader:
     setup: Setup
 
     def __init__(self) -> None:
-        self._crew = Crew(1)
-        self._crew.begin(self.setup)
+        self._worker_pool = WorkerPool(1)
+        self._worker_pool.begin(self.setup)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Read a batch of references: columns ``place``, ``ref`` and ``keep`` in, ``place`` and ``page`` out."""
         keep_images = [bool(keep) for keep in batch["keep"]]
         refs = [pickle.loads(bytes(ref)) for ref in batch["ref"]]
-        pages = [self._crew.read(ref, keep) for ref, keep in zip(refs, keep_images, strict=True)]
+        pages = [self._worker_pool.read(ref, keep) for ref, keep in zip(refs, keep_images, strict=True)]
         return {"place": list(batch["place"]), "page": [pickle.dumps(page, protocol=5) for page in pages]}
 
 

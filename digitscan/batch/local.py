@@ -5,7 +5,7 @@
     sources ─ list_pages ─> PageRef ─ workers: load_page + prepare_page ─> PreparedPage
             ─ one classifier over the crops of many pages ─> finish_page ─> PageOutcome
 
-With a crew of processes and no classifier, each worker goes all that way by itself: on a CPU a batch of many pages
+With a pool of processes and no classifier, each worker goes all that way by itself: on a CPU a batch of many pages
 is no faster than a page's own, and nothing but the result has to travel (docs/adr/0011). This process then loads
 neither network nor imaging.
 """
@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from digitscan.batch.crew import Crew, default_jobs
+from digitscan.batch.worker_pool import WorkerPool, default_jobs
 from digitscan.core.config import Config
 from digitscan.core.stop import Interrupted, Stop
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
@@ -77,7 +77,7 @@ def read_pages(
     line_reader: ReadLines | None = None,
     forms: FormSet | None = None,
     jobs: int = 0,
-    crew: Crew | None = None,
+    worker_pool: WorkerPool | None = None,
     keep_images: bool = False,
     on_found: Callable[[int], None] | None = None,
     known: Callable[[PageRef], PageOutcome | None] | None = None,
@@ -93,15 +93,15 @@ def read_pages(
     sources : iterable of str or PageFailure
         Paths, as `digitscan.ingest.discover.find_sources` gives them; failures pass through.
     classifier : Classify or None
-        Reads the crops of many pages together; None leaves it to the workers of `crew`.
+        Reads the crops of many pages together; None leaves it to the workers of `worker_pool`.
     config : Config
     line_reader : ReadLines, optional
         Reads numbers that are not beyond doubt as a whole as well.
     forms : FormSet, optional
         Forms that the pages are filled from; their fields are read, and nothing else.
     jobs : int
-        Workers; 0 takes the machine's cores, or the crew's limit.
-    crew : Crew, optional
+        Workers; 0 takes the machine's cores, or the pool's limit.
+    worker_pool : WorkerPool, optional
         Processes that prepare pages, or read them; threads prepare them where none is given.
     keep_images : bool
         Hand each page's picture on, for annotation.
@@ -115,13 +115,13 @@ def read_pages(
         When it asks to stop, no page is begun; those that are being read are given if they come to their end before
         ``stop.now``.
     """
-    workers = jobs or (crew.limit if crew is not None else default_jobs())
+    workers = jobs or (worker_pool.limit if worker_pool is not None else default_jobs())
     stop = stop if stop is not None else Stop()  # one that nobody asks
-    work = _work(classifier, config, forms, crew, keep_images, stop)
+    work = _work(classifier, config, forms, worker_pool, keep_images, stop)
     balance = balance if balance is not None else Balance()
     found = 0
     pending: deque[Future[Ready] | PageOutcome] = deque()
-    refs = _refs(sources, config, crew)
+    refs = _refs(sources, config, worker_pool)
     exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
@@ -231,12 +231,14 @@ def _next_group(pending: deque[Future[Ready] | PageOutcome]) -> list[Ready]:
     return group
 
 
-def _refs(sources: Iterable[str | PageFailure], config: Config, crew: Crew | None) -> Iterator[PageRef | PageFailure]:
+def _refs(
+    sources: Iterable[str | PageFailure], config: Config, worker_pool: WorkerPool | None
+) -> Iterator[PageRef | PageFailure]:
     for source in sources:
         if isinstance(source, PageFailure):
             yield source
-        elif crew is not None:
-            yield from crew.list(source)
+        elif worker_pool is not None:
+            yield from worker_pool.list(source)
         else:
             from digitscan.pipeline.read import pages_of
 
@@ -247,23 +249,23 @@ def _work(
     classifier: Classify | None,
     config: Config,
     forms: FormSet | None,
-    crew: Crew | None,
+    worker_pool: WorkerPool | None,
     keep_images: bool,
     stop: Stop,
 ) -> Callable[[PageRef], Ready]:
     """What a thread does with a page: prepare it, or have a process prepare or read it."""
-    if crew is None and classifier is None:
-        raise ValueError("either a classifier or a crew must read")
+    if worker_pool is None and classifier is None:
+        raise ValueError("either a classifier or a pool must read")
 
     def do(ref: PageRef) -> Ready:
         with stop.busy(f"{ref.path}, page {ref.page_number}"):
-            if crew is None:
+            if worker_pool is None:
                 from digitscan.pipeline.read import prepare
 
                 return prepare(ref, config, forms)
             if classifier is not None:
-                return crew.prepare(ref)
-            page = crew.read(ref, keep_images)
+                return worker_pool.prepare(ref)
+            page = worker_pool.read(ref, keep_images)
             return Ready(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
 
     return do

@@ -1,4 +1,4 @@
-"""A worker process of `digitscan.batch.crew`: takes tasks from standard input, answers on standard output."""
+"""A worker process of `digitscan.batch.worker_pool`: takes tasks from standard input, answers on standard output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from digitscan.batch.crew import Setup
+from digitscan.batch.worker_pool import Setup
 from digitscan.core.processes import end_own_group, read_frame
 
 

@@ -171,10 +171,10 @@ def process(
       find . -name '*.tif' | digitscan process - --out results.csv
     """
     with teaching_errors(), ExitStack() as stack:
-        from digitscan.batch.crew import Crew
+        from digitscan.batch.worker_pool import WorkerPool
 
         # Its first worker loads its libraries while this process still loads its own.
-        crew = stack.enter_context(Crew(jobs))
+        worker_pool = stack.enter_context(WorkerPool(jobs))
         from digitscan.core.config import load_config
         from digitscan.core.errors import UsageError
 
@@ -192,18 +192,18 @@ def process(
         asked = Outputs(out or [], annotate, tables, alto, wide, excel, job_path(job, out or [], no_job), fresh)
         own_processes = chosen.batch.isolated and engine == "local"
         if not own_processes:
-            crew.close()
+            worker_pool.close()
         telling = teller(Tally(), quiet=quiet, json_lines=log_json)
-        way = _Way(jobs, crew if own_processes else None, address if engine == "ray" else None)
+        way = _Way(jobs, worker_pool if own_processes else None, address if engine == "ray" else None)
         _run(sources, asked, chosen, way, telling, form or [])
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """By what pages are read: threads and a crew of processes here, or a cluster's nodes where there is an address."""
+    """By what pages are read: threads and a pool of processes here, or a cluster's nodes where there is an address."""
 
     jobs: int
-    crew: Any
+    worker_pool: Any
     cluster: str | None
 
 
@@ -230,10 +230,10 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
             Stop(
                 grace_s=config.batch.stop_grace_s,
                 on_asked=lambda busy: telling.stopping(busy, config.batch.stop_grace_s),
-                on_now=way.crew.close if way.crew is not None else None,
+                on_now=way.worker_pool.close if way.worker_pool is not None else None,
             )
         )
-        reader = Reader(config, jobs=way.jobs, forms=forms, crew=way.crew)
+        reader = Reader(config, jobs=way.jobs, forms=forms, worker_pool=way.worker_pool)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()

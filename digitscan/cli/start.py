@@ -52,7 +52,7 @@ def _leave_at_once(code: int) -> NoReturn:
 
 def _run() -> None:
     if sys.argv[1:2] in (["process"], ["watch"]) and not {"--help", "-h"} & set(sys.argv):
-        from digitscan.batch.crew import start_ahead
+        from digitscan.batch.worker_pool import start_ahead
 
         start_ahead()
     from digitscan.cli.app import app

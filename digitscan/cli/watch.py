@@ -54,9 +54,9 @@ def watch(
       digitscan watch inbox/ --done done/ --failed failed/ --out survey.xlsx --form survey.toml --wide --once
     """
     with teaching_errors(), ExitStack() as stack:
-        from digitscan.batch.crew import Crew
+        from digitscan.batch.worker_pool import WorkerPool
 
-        crew = stack.enter_context(Crew(jobs))
+        worker_pool = stack.enter_context(WorkerPool(jobs))
         from digitscan.batch.watch import Inbox
         from digitscan.batch.watch import watch as arrivals
         from digitscan.cli.outputs import form_columns, job_path
@@ -71,7 +71,9 @@ def watch(
             if target == "-":
                 raise UsageError("results of a watched folder go to a file", remedy="name one with --out")
             check_target(target)
-        reader = Reader(load_config(config, settings(layout=layout)), jobs=jobs, forms=form or (), crew=crew)
+        reader = Reader(
+            load_config(config, settings(layout=layout)), jobs=jobs, forms=form or (), worker_pool=worker_pool
+        )
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
         if wide and not columns:
             raise UsageError("--wide needs to know the fields", remedy="give the form's template with --form")
@@ -84,7 +86,7 @@ def watch(
         results.write()
         told: set[str] = set()
         # The file that is being read is left to the next run; what waits for its worker is let go.
-        stop = stack.enter_context(Stop(on_now=crew.close, raises=True))
+        stop = stack.enter_context(Stop(on_now=worker_pool.close, raises=True))
         try:
             for arrival in arrivals(box, reader.stream, journal, poll_s=poll, once=once):
                 if arrival is not None:

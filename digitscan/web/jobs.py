@@ -23,7 +23,7 @@ from typing import IO, BinaryIO, Literal, TypeVar
 
 import cv2
 
-from digitscan.batch.crew import Crew
+from digitscan.batch.worker_pool import WorkerPool
 from digitscan.core.config import Config
 from digitscan.core.errors import DigitscanError, OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageResult
@@ -113,7 +113,7 @@ class WebJobs:
         self._waiting: queue.Queue[WebJob | None] = queue.Queue()
         self._coming = 0
         """Uploads that are being unpacked; they count as jobs."""
-        self._crew: Crew | None = None
+        self._worker_pool: WorkerPool | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
@@ -122,9 +122,9 @@ class WebJobs:
         """End what is read; the files go with the server's folder."""
         with self._lock:
             self._closed.set()
-            crew = self._crew
-        if crew is not None:
-            crew.close()
+            worker_pool = self._worker_pool
+        if worker_pool is not None:
+            worker_pool.close()
         self._waiting.put(None)
         self._thread.join(timeout=10)
         for job in self._jobs.values():
@@ -230,12 +230,12 @@ class WebJobs:
     def _read(self, job: WebJob) -> None:
         chosen = [path for path, t in zip(self._settings.templates, self._templates(), strict=True)
                   if t.form.name == job.form]  # fmt: skip
-        with Crew() as crew:
+        with WorkerPool() as worker_pool:
             with self._lock:
-                self._crew = crew
+                self._worker_pool = worker_pool
                 if self._closed.is_set():
                     return
-            reader = Reader(self._config, forms=chosen, crew=crew)
+            reader = Reader(self._config, forms=chosen, worker_pool=worker_pool)
             with Journal(job.journal, reader.run_info) as journal:
                 stream = reader.stream(
                     *(job.folder / name for name in job.names), on_found=lambda found: setattr(job, "found", found)

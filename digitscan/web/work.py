@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from digitscan.batch.crew import Crew
+from digitscan.batch.worker_pool import WorkerPool
 from digitscan.core.config import Config, load_config
 from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError, IngestError, UsageError
@@ -170,8 +170,8 @@ class Work:
         batch = base.batch.model_copy(update={"page_timeout_s": settings.page_timeout_s})
         self.config = base.model_copy(update={"ingest": ingest, "batch": batch})
         # Uploads are read in a process of their own: a file that hangs or crashes it costs itself alone.
-        self.crew = Crew(1, threads=usable_cores())
-        self.reader = Reader(self.config, jobs=1, forms=settings.templates, crew=self.crew)
+        self.worker_pool = WorkerPool(1, threads=usable_cores())
+        self.reader = Reader(self.config, jobs=1, forms=settings.templates, worker_pool=self.worker_pool)
         self.plain = self.reader if not settings.templates else Reader(self.config, jobs=1)
         self.batcher = Batcher(self.reader.classifier, settings.together)
         self.uploads = Uploads(settings)
@@ -182,7 +182,7 @@ class Work:
     def close(self) -> None:
         """Let go of everything."""
         self.batcher.close()
-        self.crew.close()
+        self.worker_pool.close()
         self.uploads.close()
 
     def classifier(self, model: str) -> Classifier:

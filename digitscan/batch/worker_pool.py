@@ -2,10 +2,10 @@
 
 ::
 
-    Crew.read(ref) ─ frame, stdin ─> python -m digitscan.batch.worker ─ pickle, stdout ─> PageRead
+    WorkerPool.read(ref) ─ frame, stdin ─> python -m digitscan.batch.worker ─ pickle, stdout ─> PageRead
 
 Workers are plain child processes, not `multiprocessing`'s: a program that uses the library needs no guard around its
-main module. They start on demand, so one page costs one start; the first starts with the crew and loads its libraries
+main module. They start on demand, so one page costs one start; the first starts with the pool and loads its libraries
 while the caller loads its own. Each leads a process group, and ends with all that it started (docs/adr/0017).
 """
 
@@ -149,11 +149,11 @@ _ahead: list[_Worker] = []
 
 
 def start_ahead() -> None:
-    """Start the first worker of a crew that is to come; it leaves with this process if none comes."""
+    """Start the first worker of a pool that is to come; it leaves with this process if none comes."""
     _ahead.append(_Worker())
 
 
-class _Gate:
+class _Turnstile:
     """Many may pass together, or one alone."""
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ class _Gate:
                 self._changed.notify_all()
 
 
-class Crew:
+class WorkerPool:
     """Worker processes, as many as are busy, up to a limit. Any thread may ask.
 
     Parameters
@@ -206,7 +206,7 @@ class Crew:
         self._changed = threading.Condition()
         self._idle = [_ahead.pop() if _ahead else _Worker()]
         self._all = set(self._idle)
-        self._gate = _Gate()
+        self._gate = _Turnstile()
         self._closed = False
 
     def begin(self, setup: Setup) -> None:
