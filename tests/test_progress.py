@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from digitscan.cli import progress
-from digitscan.cli.progress import BarTeller, JsonTeller, PlainTeller, Tally, Teller, minutes, teller
+from digitscan.cli.progress import (
+    BarReporter,
+    JsonReporter,
+    PlainReporter,
+    ProgressReporter,
+    Tally,
+    minutes,
+    progress_reporter,
+)
 from tests.test_export import FAILURE, reading, result
 
 
@@ -16,7 +24,7 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys:
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     tally = Tally()
-    plain = PlainTeller(tally)
+    plain = PlainReporter(tally)
     tally.find(100)
     with plain:
         for k in range(61):
@@ -37,15 +45,15 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_who_tells() -> None:
     tally = Tally()
-    assert type(teller(tally, quiet=True, json_lines=False)) is Teller
-    assert type(teller(tally, quiet=True, json_lines=True)) is JsonTeller
-    assert type(teller(tally, quiet=False, json_lines=False)) is PlainTeller
+    assert type(progress_reporter(tally, quiet=True, json_lines=False)) is ProgressReporter
+    assert type(progress_reporter(tally, quiet=True, json_lines=True)) is JsonReporter
+    assert type(progress_reporter(tally, quiet=False, json_lines=False)) is PlainReporter
 
 
 def test_the_bar_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     tally = Tally()
     tally.find(2)
-    with BarTeller(tally) as bar:
+    with BarReporter(tally) as bar:
         tally.add(result("a.png", reading()))
         bar.page(result("a.png", reading()))
         assert (bar._bar.tasks[0].completed, bar._bar.tasks[0].total) == (1, 2)

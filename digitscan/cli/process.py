@@ -14,7 +14,7 @@ import typer
 
 from digitscan.cli.common import leave, settings, teaching_errors
 from digitscan.cli.outputs import Folders, Outputs, add_rows, form_columns, job_path, result_table
-from digitscan.cli.progress import Tally, Teller, teller
+from digitscan.cli.progress import ProgressReporter, Tally, progress_reporter
 from digitscan.core.stop import Interrupted, Stop
 
 if TYPE_CHECKING:
@@ -193,13 +193,13 @@ def process(
         own_processes = chosen.batch.isolated and engine == "local"
         if not own_processes:
             worker_pool.close()
-        telling = teller(Tally(), quiet=quiet, json_lines=log_json)
-        way = _Way(jobs, worker_pool if own_processes else None, address if engine == "ray" else None)
-        _run(sources, asked, chosen, way, telling, form or [])
+        reporter = progress_reporter(Tally(), quiet=quiet, json_lines=log_json)
+        execution = _Execution(jobs, worker_pool if own_processes else None, address if engine == "ray" else None)
+        _run(sources, asked, chosen, execution, reporter, form or [])
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Execution:
     """By what pages are read: threads and a pool of processes here, or a cluster's nodes where there is an address."""
 
     jobs: int
@@ -207,7 +207,14 @@ class _Way:
     cluster: str | None
 
 
-def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Teller, forms: list[Path]) -> None:
+def _run(
+    sources: list[str],
+    asked: Outputs,
+    config: Any,
+    execution: _Execution,
+    reporter: ProgressReporter,
+    forms: list[Path],
+) -> None:
     from digitscan.core.errors import ExitCode
     from digitscan.export.writers import WriterOptions, check_target
     from digitscan.ingest.pages import PageSelection
@@ -222,18 +229,18 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
     from digitscan.jobs.journal import Journal
     from digitscan.reader import Reader
 
-    tally = telling.tally
+    tally = reporter.tally
     interrupted = False
     with ExitStack() as stack:
         # From here on no signal comes between a page's way into the job and into the results.
         stop = stack.enter_context(
             Stop(
                 grace_s=config.batch.stop_grace_s,
-                on_asked=lambda busy: telling.stopping(busy, config.batch.stop_grace_s),
-                on_now=way.worker_pool.close if way.worker_pool is not None else None,
+                on_asked=lambda busy: reporter.stopping(busy, config.batch.stop_grace_s),
+                on_now=execution.worker_pool.close if execution.worker_pool is not None else None,
             )
         )
-        reader = Reader(config, jobs=way.jobs, forms=forms, worker_pool=way.worker_pool)
+        reader = Reader(config, jobs=execution.jobs, forms=forms, worker_pool=execution.worker_pool)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
@@ -248,12 +255,12 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
             exclude=asked.own,
             on_found=tally.find,
             known=journal.known if journal is not None else None,
-            cluster=way.cluster,
+            cluster=execution.cluster,
             stop=stop,
         )
-        with telling:
+        with reporter:
             try:
-                for page in stream if way.cluster is None else _until_asked(stream, stop):
+                for page in stream if execution.cluster is None else _until_asked(stream, stop):
                     if journal is not None:
                         journal.add(page.outcome, seconds=page.seconds)
                         tally.reused = journal.reused
@@ -264,7 +271,7 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
                     if table is not None:
                         add_rows(table, page.outcome)
                     tally.add(page.outcome)
-                    telling.page(page.outcome)
+                    reporter.page(page.outcome)
             except KeyboardInterrupt:
                 interrupted = True  # what is done is written below
             finally:
@@ -282,7 +289,7 @@ def _run(sources: list[str], asked: Outputs, config: Any, way: _Way, telling: Te
 
         Console().print(table)
     words = reader.balance.words() if reader.classifier.device == "gpu" else ""
-    telling.end(written + folders.words(), interrupted, words)
+    reporter.end(written + folders.words(), interrupted, words)
     code = stop.exit_code if stop.asked else ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
         leave(code)

@@ -74,7 +74,7 @@ class Tally:
         return ExitCode.SOME_FAILED if self.failed else ExitCode.OK
 
 
-class Teller:
+class ProgressReporter:
     """Base: says nothing but which pages failed."""
 
     def __init__(self, tally: Tally) -> None:
@@ -111,7 +111,7 @@ class Teller:
             errors_console().print("[yellow]Interrupted: what was read is written.[/]")
 
 
-class PlainTeller(Teller):
+class PlainReporter(ProgressReporter):
     """For logs: a line every half minute, and the summary."""
 
     def __init__(self, tally: Tally) -> None:
@@ -156,7 +156,7 @@ class PlainTeller(Teller):
         super().end(written, interrupted, remark)
 
 
-class BarTeller(PlainTeller):
+class BarReporter(PlainReporter):
     """For terminals: a bar with time left, and the summary."""
 
     def __enter__(self) -> Self:
@@ -179,14 +179,14 @@ class BarTeller(PlainTeller):
 
     def page(self, outcome: PageOutcome) -> None:
         """Tell of a page that is done."""
-        Teller.page(self, outcome)
+        ProgressReporter.page(self, outcome)
         t = self.tally
         failed = f", [red]{t.failed} failed[/]" if t.failed else ""
         note = f"[dim]{t.pages_per_s:.1f} pages/s, {t.review_share:.0%} for review[/]{failed}"
         self._bar.update(self._task, total=t.found, completed=t.done, note=note)
 
 
-class JsonTeller(Teller):
+class JsonReporter(ProgressReporter):
     """For programs: one JSON object a line on standard error."""
 
     def __init__(self, tally: Tally) -> None:
@@ -232,13 +232,13 @@ class JsonTeller(Teller):
         self._say("end", **self._counts(), interrupted=interrupted, wrote=list(written), remark=remark)
 
 
-def teller(tally: Tally, *, quiet: bool, json_lines: bool) -> Teller:
+def progress_reporter(tally: Tally, *, quiet: bool, json_lines: bool) -> ProgressReporter:
     """Who tells: as asked for, else by what standard error is."""
     if json_lines:
-        return JsonTeller(tally)
+        return JsonReporter(tally)
     if quiet:
-        return Teller(tally)
-    return BarTeller(tally) if errors_console().is_terminal else PlainTeller(tally)
+        return ProgressReporter(tally)
+    return BarReporter(tally) if errors_console().is_terminal else PlainReporter(tally)
 
 
 def minutes(seconds: float) -> str:
