@@ -24,7 +24,7 @@ from digitscan.batch.worker_pool import WorkerPool, default_jobs
 from digitscan.core.config import Config
 from digitscan.core.stop import Interrupted, Stop
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
-from digitscan.pipeline.items import Classify, PageRead, ReadLines, Ready
+from digitscan.pipeline.items import Classify, PageRead, PageTask, ReadLines
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.formset import FormSet
@@ -120,13 +120,13 @@ def read_pages(
     work = _work(classifier, config, forms, worker_pool, keep_images, stop)
     balance = balance if balance is not None else Balance()
     found = 0
-    pending: deque[Future[Ready] | PageOutcome] = deque()
+    pending: deque[Future[PageTask] | PageOutcome] = deque()
     refs = _refs(sources, config, worker_pool)
     exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="page")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     # The crops of one group are classified while the one before is finished here: neither waits for the other.
-    classified: deque[tuple[list[Ready], Future[None]]] = deque()
+    classified: deque[tuple[list[PageTask], Future[None]]] = deque()
 
     def finish_oldest() -> list[PageRead]:
         group, calls = classified.popleft()
@@ -208,16 +208,16 @@ def _wait(future: Future[Any], stop: Stop) -> None:
         wait([future], timeout=_LOOK_S)
 
 
-def _drop_unbegun(pending: deque[Future[Ready] | PageOutcome]) -> None:
+def _drop_unbegun(pending: deque[Future[PageTask] | PageOutcome]) -> None:
     """Take out the pages that nobody has begun."""
     kept = [item for item in pending if not (isinstance(item, Future) and item.cancel())]
     pending.clear()
     pending.extend(kept)
 
 
-def _next_group(pending: deque[Future[Ready] | PageOutcome]) -> list[Ready]:
+def _next_group(pending: deque[Future[PageTask] | PageOutcome]) -> list[PageTask]:
     """Pages from the front that are worth a call together; the first is ready."""
-    group: list[Ready] = []
+    group: list[PageTask] = []
     crops = 0
     while pending and len(group) < _MOST_WAITING and crops < _FILL:
         head = pending[0]
@@ -225,7 +225,7 @@ def _next_group(pending: deque[Future[Ready] | PageOutcome]) -> list[Ready]:
         if group and isinstance(head, Future) and not head.done():
             break
         pending.popleft()
-        item = head.result() if isinstance(head, Future) else Ready(head.ref, settled=head)
+        item = head.result() if isinstance(head, Future) else PageTask(head.ref, settled=head)
         group.append(item)
         crops += len(item.prepared.crops) if item.prepared is not None else 0
     return group
@@ -252,12 +252,12 @@ def _work(
     worker_pool: WorkerPool | None,
     keep_images: bool,
     stop: Stop,
-) -> Callable[[PageRef], Ready]:
+) -> Callable[[PageRef], PageTask]:
     """What a thread does with a page: prepare it, or have a process prepare or read it."""
     if worker_pool is None and classifier is None:
         raise ValueError("either a classifier or a pool must read")
 
-    def do(ref: PageRef) -> Ready:
+    def do(ref: PageRef) -> PageTask:
         with stop.busy(f"{ref.path}, page {ref.page_number}"):
             if worker_pool is None:
                 from digitscan.pipeline.read import prepare
@@ -266,6 +266,6 @@ def _work(
             if classifier is not None:
                 return worker_pool.prepare(ref)
             page = worker_pool.read(ref, keep_images)
-            return Ready(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
+            return PageTask(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
 
     return do

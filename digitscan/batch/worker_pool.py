@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from digitscan.core.config import Config
     from digitscan.core.types import PageFailure, PageRef
     from digitscan.forms.template import Template
-    from digitscan.pipeline.items import PageRead, Ready
+    from digitscan.pipeline.items import PageRead, PageTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +236,13 @@ class WorkerPool:
             return PageRead(answer, None, took)
         return PageRead(answer.outcome, answer.image, took)
 
-    def prepare(self, ref: PageRef) -> Ready:
+    def prepare(self, ref: PageRef) -> PageTask:
         """Prepare a page for a classifier elsewhere; fails as `read` does."""
         from digitscan.core.types import PageFailure
-        from digitscan.pipeline.items import Ready
+        from digitscan.pipeline.items import PageTask
 
-        answer: Ready | PageFailure = self._try_twice("prepare", ref, ref)
-        return Ready(ref, settled=answer) if isinstance(answer, PageFailure) else answer
+        answer: PageTask | PageFailure = self._try_twice("prepare", ref, ref)
+        return PageTask(ref, settled=answer) if isinstance(answer, PageFailure) else answer
 
     def __enter__(self) -> Self:
         return self

@@ -50,7 +50,7 @@ class PageRead:
 
 
 @dataclass(slots=True, eq=False)
-class Ready:
+class PageTask:
     """A page on its way.
 
     Attributes

@@ -13,7 +13,7 @@ from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.pipeline.finish import check_table, finish_page
-from digitscan.pipeline.items import Classify, PageRead, ReadLines, Ready, failure
+from digitscan.pipeline.items import Classify, PageRead, PageTask, ReadLines, failure
 from digitscan.pipeline.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline.prepare import prepare_page
 from digitscan.pipeline.second_reader import answers_by_string, views_of, worth_reading_whole
@@ -41,7 +41,7 @@ def _or_failure(ref: PageRef, stage: Callable[[], str], step: Callable[[], T]) -
 
 def prepare(
     ref: PageRef, config: Config, forms: FormSet | None, say: Callable[[str], None] = lambda stage: None
-) -> Ready:
+) -> PageTask:
     """Load and prepare one page; `say` is told each stage that begins."""
     stage = ""
 
@@ -50,7 +50,7 @@ def prepare(
         stage = name
         say(name)
 
-    def load_and_prepare() -> Ready:
+    def load_and_prepare() -> PageTask:
         begin("ingest")
         page = load_page(ref, config.ingest)
         begin(_preparing(forms))
@@ -59,7 +59,7 @@ def prepare(
         return ready
 
     ready = _or_failure(ref, lambda: stage, load_and_prepare)
-    return Ready(ref, settled=ready) if isinstance(ready, PageFailure) else ready
+    return PageTask(ref, settled=ready) if isinstance(ready, PageFailure) else ready
 
 
 def _preparing(forms: FormSet | None) -> str:
@@ -67,12 +67,12 @@ def _preparing(forms: FormSet | None) -> str:
     return "registration" if forms is not None else "segmentation"
 
 
-def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> Ready:
+def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> PageTask:
     """A page's crops: of its form's fields where forms are given, else of all its numbers."""
     if forms is None:
-        return Ready(page.ref, page=page, prepared=prepare_page(page, config))
+        return PageTask(page.ref, page=page, prepared=prepare_page(page, config))
     filled = forms.prepare(page)
-    return Ready(page.ref, page=page, prepared=filled.prepared, filled=filled)
+    return PageTask(page.ref, page=page, prepared=filled.prepared, filled=filled)
 
 
 def pages_of(source: str, config: Config) -> Iterator[PageRef | PageFailure]:
@@ -86,7 +86,7 @@ def pages_of(source: str, config: Config) -> Iterator[PageRef | PageFailure]:
             return
 
 
-def classify_together(ready: list[Ready], classifier: Classify) -> None:
+def classify_together(ready: list[PageTask], classifier: Classify) -> None:
     """One call for the crops of many pages, scattered back."""
     prepared = [item.prepared for item in ready if item.prepared is not None]
     if not prepared:
@@ -130,7 +130,7 @@ def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[
     return check_table(reading.page, result, config)
 
 
-def _first_reading(item: Ready, classifier: Classify, config: Config) -> Reading | _Filled | PageOutcome:
+def _first_reading(item: PageTask, classifier: Classify, config: Config) -> Reading | _Filled | PageOutcome:
     """A page read piece by piece, whichever way up it lies."""
     if item.settled is not None:
         return item.settled
@@ -184,7 +184,7 @@ def _read_lines_together(
 
 
 def read_ready(
-    group: list[Ready], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+    group: list[PageTask], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
 ) -> list[PageRead]:
     """Read prepared pages together: their crops share calls, and so do their doubtful strings."""
     classify_together(group, classifier)
@@ -192,7 +192,7 @@ def read_ready(
 
 
 def finish_ready(
-    group: list[Ready], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+    group: list[PageTask], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
 ) -> list[PageRead]:
     """What comes after the crops are classified."""
     readings = [_first_reading(item, classifier, config) for item in group]
