@@ -22,7 +22,7 @@ def errors_console() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def leave(code: int) -> NoReturn:
+def exit_with(code: int) -> NoReturn:
     """End the command with an exit code."""
     import typer
 
@@ -38,7 +38,7 @@ def complain(message: str, remedy: str = "") -> None:
 
 
 @contextmanager
-def teaching_errors() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Turn errors into one line and an exit code; no traceback unless ``DIGITSCAN_DEBUG`` is set."""
     import click
     import typer
@@ -50,21 +50,21 @@ def teaching_errors() -> Iterator[None]:
         yield
     except DigitscanError as error:
         complain(error.message, error.remedy)
-        leave(error.exit_code)
+        exit_with(error.exit_code)
     except KeyboardInterrupt as interrupt:
         errors_console().print("[yellow]Interrupted.[/]")
-        leave(interrupt.exit_code if isinstance(interrupt, Interrupted) else ExitCode.INTERRUPTED)
+        exit_with(interrupt.exit_code if isinstance(interrupt, Interrupted) else ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has enough; Python's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        leave(ExitCode.OK)
+        exit_with(ExitCode.OK)
     except (typer.Exit, typer.Abort, click.exceptions.Exit, click.ClickException, click.Abort):
         raise
     except Exception as error:
         if os.environ.get("DIGITSCAN_DEBUG"):
             raise
         complain(f"{type(error).__name__}: {error}", "run with DIGITSCAN_DEBUG=1 for the traceback, and report it")
-        leave(ExitCode.SOME_FAILED)
+        exit_with(ExitCode.SOME_FAILED)
 
 
 _FOLDED = 16

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, show_table, teaching_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 
 def compare(
@@ -38,7 +38,7 @@ def compare(
 
       digitscan compare --train-missing --out docs/models.md
     """
-    with teaching_errors():
+    with report_errors():
         import shlex
         import sys
 

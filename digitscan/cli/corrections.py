@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, show_table, teaching_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What people said of a job's readings.")
 
@@ -27,7 +27,7 @@ def export(
 
       digitscan train --start-from digitnet-1 --add corrections/ --time-budget 30m --name ours
     """
-    with teaching_errors():
+    with report_errors():
         from collections import Counter
 
         import cv2
@@ -56,7 +56,7 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file that was review
 
       digitscan corrections show results.job
     """
-    with teaching_errors():
+    with report_errors():
         from rich.console import Console
         from rich.table import Table
 

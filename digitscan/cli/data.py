@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, teaching_errors
+from digitscan.cli.common import errors_console, report_errors
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Look at the data that networks learn from.")
 
@@ -33,7 +33,7 @@ def preview(
 
       digitscan data preview --add corrections/=5 --out mine.png
     """
-    with teaching_errors():
+    with report_errors():
         import cv2
         import numpy as np
 

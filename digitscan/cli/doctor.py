@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 
-from digitscan.cli.common import leave, teaching_errors
+from digitscan.cli.common import exit_with, report_errors
 
 
 def doctor() -> None:
@@ -16,7 +16,7 @@ def doctor() -> None:
 
       digitscan doctor
     """
-    with teaching_errors():
+    with report_errors():
         import importlib.metadata as metadata
 
         from rich.console import Console
@@ -64,7 +64,7 @@ def doctor() -> None:
         finally:
             console.print(table)
         if not right:
-            leave(ExitCode.SOME_FAILED)
+            exit_with(ExitCode.SOME_FAILED)
 
 
 def self_test(reader: object) -> str:

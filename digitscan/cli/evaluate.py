@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, show_table, teaching_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 
 def evaluate(
@@ -31,7 +31,7 @@ def evaluate(
 
       digitscan evaluate --model runs/mine --add my-digits/ --out report.html --out report.json
     """
-    with teaching_errors():
+    with report_errors():
         from rich.console import Console
         from rich.table import Table
 

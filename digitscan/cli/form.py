@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, show_table, teaching_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 if TYPE_CHECKING:
     from digitscan.authoring.stress import Score
@@ -52,7 +52,7 @@ def new(
 
       digitscan form new filled1.png filled2.png filled3.png -o survey.toml --dpi 300
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.authoring.drafting import draft_form
         from digitscan.core.errors import UsageError
 
@@ -81,7 +81,7 @@ def check(
 
       digitscan form check survey.toml scan.png -o zones.png
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.authoring.drafting import zone_pictures
         from digitscan.core.atomic import write_whole
         from digitscan.forms.template import load_template
@@ -109,7 +109,7 @@ def print_form(
 
       digitscan form print survey.toml -o survey.pdf
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.authoring.drafting import printed_form
         from digitscan.core.atomic import write_whole
         from digitscan.forms.template import load_template
@@ -131,7 +131,7 @@ def stress(
 
       digitscan form stress survey.toml --pages 90
     """
-    with teaching_errors():
+    with report_errors():
         from rich.progress import track
 
         from digitscan.authoring.stress import Forecast, drawn_hands, stress_pages

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, teaching_errors
+from digitscan.cli.common import errors_console, report_errors
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Runs and their job files.")
 
@@ -21,7 +21,7 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file beside a run's 
 
       digitscan jobs show results.job
     """
-    with teaching_errors():
+    with report_errors():
         from rich.console import Console
         from rich.table import Table
 
@@ -68,7 +68,7 @@ def export(
 
       digitscan export results.job --out results.json --out results.xlsx
     """
-    with teaching_errors():
+    with report_errors():
         from contextlib import ExitStack
 
         from digitscan.cli.outputs import form_columns

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import show_table, teaching_errors
+from digitscan.cli.common import report_errors, show_table
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="List models and architectures, show a model's card."
@@ -17,7 +17,7 @@ app = typer.Typer(
 @app.command("list")
 def list_models() -> None:
     """List the trained models found, and the architectures that can be trained."""
-    with teaching_errors():
+    with report_errors():
         from rich.console import Console
         from rich.table import Table
 
@@ -48,7 +48,7 @@ def list_models() -> None:
 @app.command("show")
 def show_model(model: Annotated[str, typer.Argument(help="Model id or folder; empty means the default.")] = "") -> None:
     """Print a model's card as JSON."""
-    with teaching_errors():
+    with report_errors():
         import msgspec
 
         from digitscan.recognition.registry import locate, read_card
@@ -68,7 +68,7 @@ def export_model(
 
       digitscan models export digitnet.h5
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.recognition.portable import export_network
         from digitscan.recognition.registry import locate, read_card
 
@@ -89,7 +89,7 @@ def import_model(
 
       digitscan models import mine.h5 && digitscan process scans/ --model runs/mine
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.recognition.portable import import_network
 
         card = import_network(file, out, name or file.stem)
@@ -110,7 +110,7 @@ def average(
 
       digitscan models average digitnet-1 runs/ours --name both
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.recognition.averaging import average_models
 
         card = average_models(before, after, out, name, share)

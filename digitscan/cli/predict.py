@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import complain, failure_line, leave, settings, teaching_errors
+from digitscan.cli.common import complain, exit_with, failure_line, report_errors, settings
 
 
 def predict(
@@ -25,7 +25,7 @@ def predict(
 
       digitscan predict drawn/*.png > digits.tsv
     """
-    with teaching_errors():
+    with report_errors():
         import numpy as np
         from rich.console import Console
 
@@ -59,4 +59,4 @@ def predict(
                 color = "green" if p == row[best] else "dim"
                 console.print(f"  {label}  [{color}]{'█' * round(float(p) * 40):<40}[/] {p:6.1%}")
         if failed:
-            leave(ExitCode.NOTHING_READABLE if failed == len(images) else ExitCode.SOME_FAILED)
+            exit_with(ExitCode.NOTHING_READABLE if failed == len(images) else ExitCode.SOME_FAILED)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from digitscan.cli.common import leave, settings, teaching_errors
+from digitscan.cli.common import exit_with, report_errors, settings
 from digitscan.cli.outputs import Folders, Outputs, add_rows, form_columns, job_path, result_table
 from digitscan.cli.progress import ProgressReporter, Tally, progress_reporter
 from digitscan.core.stop import Interrupted, Stop
@@ -170,7 +170,7 @@ def process(
 
       find . -name '*.tif' | digitscan process - --out results.csv
     """
-    with teaching_errors(), ExitStack() as stack:
+    with report_errors(), ExitStack() as stack:
         from digitscan.batch.worker_pool import WorkerPool
 
         # Its first worker loads its libraries while this process still loads its own.
@@ -292,7 +292,7 @@ def _run(
     reporter.end(written + folders.words(), interrupted, words)
     code = stop.exit_code if stop.asked else ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
-        leave(code)
+        exit_with(code)
 
 
 def _until_asked(stream: Iterator[PageRead], stop: Stop) -> Iterator[PageRead]:

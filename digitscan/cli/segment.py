@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from digitscan.cli.common import errors_console, settings, teaching_errors
+from digitscan.cli.common import errors_console, report_errors, settings
 
 
 def segment(
@@ -37,7 +37,7 @@ def segment(
 
       digitscan segment scan.pdf --pages 3 --debug --out stages/
     """
-    with teaching_errors():
+    with report_errors():
         import cv2
 
         from digitscan.core.config import load_config

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, leave, settings, teaching_errors
+from digitscan.cli.common import errors_console, exit_with, report_errors, settings
 from digitscan.core.errors import ExitCode
 
 _GRACE_S = 3
@@ -48,7 +48,7 @@ def serve(
 
       digitscan serve --port 9000 --form survey.toml
     """
-    with teaching_errors():
+    with report_errors():
         from digitscan.core.config import load_config
         from digitscan.core.errors import UsageError
 
@@ -106,4 +106,4 @@ def _serve(config: Any) -> None:
     if hung_up:
         raise Interrupted(hung_up[0])
     if not server.started:
-        leave(ExitCode.SOME_FAILED)
+        exit_with(ExitCode.SOME_FAILED)

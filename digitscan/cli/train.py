@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, parse_duration, teaching_errors
+from digitscan.cli.common import errors_console, parse_duration, report_errors
 
 
 def train(
@@ -63,7 +63,7 @@ def train(
 
       digitscan train --start-from digitnet-1 --add corrections/ --learning-rate 3e-4 --time-budget 10m
     """
-    with teaching_errors():
+    with report_errors():
         import math
 
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, failure_line, leave, settings, teaching_errors
+from digitscan.cli.common import errors_console, exit_with, failure_line, report_errors, settings
 from digitscan.cli.progress import plain
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def watch(
 
       digitscan watch inbox/ --done done/ --failed failed/ --out survey.xlsx --form survey.toml --wide --once
     """
-    with teaching_errors(), ExitStack() as stack:
+    with report_errors(), ExitStack() as stack:
         from digitscan.batch.worker_pool import WorkerPool
 
         worker_pool = stack.enter_context(WorkerPool(jobs))
@@ -98,7 +98,7 @@ def watch(
         except KeyboardInterrupt:
             with contextlib.suppress(OSError):
                 errors_console().print("[yellow]Ended: what was read is written.[/]")
-            leave(stop.exit_code if stop.asked else ExitCode.INTERRUPTED)
+            exit_with(stop.exit_code if stop.asked else ExitCode.INTERRUPTED)
         finally:
             results.write()
 
