@@ -72,7 +72,9 @@ def sheets(reader: Reader, count: int, data: Path | None) -> Iterator[tuple[str,
 def read(reader: Reader, image: GrayImage) -> PageOutcome:
     """What a page shows."""
     page = RasterPage(PageRef("cheque"), image)
-    return read_raster(page, reader.classifier, reader.config, line_reader=reader.line_reader, forms=reader.forms)
+    return read_raster(
+        page, reader.classifier, reader.config, line_recognizer=reader.line_recognizer, forms=reader.forms
+    )
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def gather(reader: Reader, page: RasterPage, text: str) -> Evidence | None:
         Its true digits.
     """
     prepared = prepare_page(page, reader.config)
-    if not prepared.strings or prepared.strings[0].whole is None or reader.line_reader is None:
+    if not prepared.strings or prepared.strings[0].whole is None or reader.line_recognizer is None:
         return None
     string = prepared.strings[0]
     views = prepared.strings[0].whole.views()
@@ -66,7 +66,7 @@ def gather(reader: Reader, page: RasterPage, text: str) -> Evidence | None:
         string.pieces,
         string.height,
         REJECT_COST_NUMBER,
-        LinePosteriors(tuple(reader.line_reader.read(views)), string.region),
+        LinePosteriors(tuple(reader.line_recognizer.read(views)), string.region),
     )
     if not ranked:
         return None

@@ -60,7 +60,9 @@ def score(reader: Reader, pages: int, seed: int, data: Path | None, *, plain: bo
     forms = _without_rules(ruled) if plain else ruled
     forecast = Forecast()
     for page, how, form, values in stress_pages(ruled.pages, pages, seed, mnist_writer(data)):
-        outcome = read_raster(page, reader.classifier, reader.config, line_reader=reader.line_reader, forms=forms)
+        outcome = read_raster(
+            page, reader.classifier, reader.config, line_recognizer=reader.line_recognizer, forms=forms
+        )
         forecast.count(
             how, outcome, values, {cell.name: f"{form.template.form.name}.{cell.zone.name}" for cell in form.cells}
         )

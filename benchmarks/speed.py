@@ -26,7 +26,7 @@ from digitscan.core.types import PageRef
 from digitscan.ingest.pages import load_page
 from digitscan.pipeline.finish import finish_page
 from digitscan.pipeline.prepare import prepare_page
-from digitscan.pipeline.second_reader import answers_by_string, views_of, worth_reading_whole
+from digitscan.pipeline.second_reader import answers_by_string, needs_line_recognition, views_of
 
 
 def form_page(seed: int) -> np.ndarray:
@@ -124,8 +124,8 @@ def main() -> None:
             posteriors = reader.classifier.classify(prepared.crops)
             shares.setdefault("classify", []).append(time.process_time() - began)
             began = time.process_time()
-            chosen = worth_reading_whole(prepared, posteriors) if reader.line_reader else []
-            answers = reader.line_reader.read(views_of(prepared, chosen)) if reader.line_reader else []
+            chosen = needs_line_recognition(prepared, posteriors) if reader.line_recognizer else []
+            answers = reader.line_recognizer.read(views_of(prepared, chosen)) if reader.line_recognizer else []
             whole_lines = answers_by_string(prepared, chosen, iter(answers))
             shares.setdefault("read lines", []).append(time.process_time() - began)
             began = time.process_time()

@@ -132,7 +132,9 @@ def on_forms(reader: Reader, pages: int, data: Path | None) -> Tally:
             place = (round(x + (box + 0.15) * wide), round(y + 0.15 * h), round(0.7 * wide), round(0.7 * h))
             page = scribbled(page, place, rng)
         raster = RasterPage(PageRef("form"), damaged(page, "scan", rng, form.dpi))
-        outcome = read_raster(raster, reader.classifier, reader.config, line_reader=reader.line_reader, forms=ruled)
+        outcome = read_raster(
+            raster, reader.classifier, reader.config, line_recognizer=reader.line_recognizer, forms=ruled
+        )
         found = {r.name: r for r in outcome.readings} if isinstance(outcome, PageResult) else {}
         for cell in fields:
             tally.add(found.get(cell.name), values[cell.name])

@@ -18,7 +18,7 @@ from digitscan.core.stop import Stop
 from digitscan.core.types import GrayImage, Layout, PageFailure, PageOutcome, PageRef, Posteriors, RasterPage, RunInfo
 from digitscan.ingest.discover import find_sources
 from digitscan.pipeline.items import PageRead
-from digitscan.recognition.runtime import Classifier, LineReader
+from digitscan.recognition.runtime import Classifier, LineRecognizer
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.formset import FormSet
@@ -97,9 +97,9 @@ class Reader:
             load=worker_pool is None, precision=recognition.precision,
         )  # fmt: skip
         reads_lines = recognition.whole_lines and config.layout is not Layout.DIGIT
-        self.line_reader = None
+        self.line_recognizer = None
         if reads_lines:
-            self.line_reader = LineReader(
+            self.line_recognizer = LineRecognizer(
                 recognition.line_model, device=device or recognition.device, precision=recognition.precision
             )
         self._worker_pool = worker_pool
@@ -115,7 +115,7 @@ class Reader:
             self.config,
             tuple(self._templates),
             str(self.classifier.folder) if self._workers_read else "",
-            str(self.line_reader.folder) if self._workers_read and self.line_reader is not None else "",
+            str(self.line_recognizer.folder) if self._workers_read and self.line_recognizer is not None else "",
             threads,
         )
 
@@ -125,7 +125,7 @@ class Reader:
         from digitscan.core.version import __version__
 
         settings = self.config.origin()
-        lines = self.line_reader.card.info() if self.line_reader else None
+        lines = self.line_recognizer.card.info() if self.line_recognizer else None
         own = {"digest": self.config.digest()} | ({"forms": self.forms.digest} if self.forms else {})
         return RunInfo(__version__, self.classifier.info, {**settings, **own}, lines)
 
@@ -187,7 +187,7 @@ class Reader:
             found,
             None if self._worker_pool is not None and self._workers_read else self.classifier,
             self.config,
-            line_reader=self.line_reader,
+            line_recognizer=self.line_recognizer,
             forms=self.forms,
             jobs=self.jobs,
             worker_pool=self._worker_pool,
@@ -203,7 +203,7 @@ class Reader:
         from digitscan.pipeline.read import read_raster
 
         page = RasterPage(PageRef(name), np.ascontiguousarray(image, np.uint8))
-        return read_raster(page, self.classifier, self.config, line_reader=self.line_reader, forms=self.forms)
+        return read_raster(page, self.classifier, self.config, line_recognizer=self.line_recognizer, forms=self.forms)
 
     def posteriors_of(self, *sources: str | PathLike[str]) -> Iterator[SingleDigit]:
         """Posteriors of images that are ONE digit each, page by page."""

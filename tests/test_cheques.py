@@ -130,7 +130,9 @@ def form() -> FormPage:
 
 def read(reader: Reader, image: np.ndarray) -> PageResult:
     page = RasterPage(PageRef("cheque"), np.asarray(image, np.uint8))
-    outcome = read_raster(page, reader.classifier, reader.config, line_reader=reader.line_reader, forms=reader.forms)
+    outcome = read_raster(
+        page, reader.classifier, reader.config, line_recognizer=reader.line_recognizer, forms=reader.forms
+    )
     assert isinstance(outcome, PageResult), outcome
     return outcome
 

@@ -146,7 +146,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> FormSet:
 
 def _read(reader: Reader, forms: FormSet, image: np.ndarray) -> PageResult | PageFailure:
     page = RasterPage(PageRef("page"), image)
-    return read_raster(page, reader.classifier, reader.config, line_reader=reader.line_reader, forms=forms)
+    return read_raster(page, reader.classifier, reader.config, line_recognizer=reader.line_recognizer, forms=forms)
 
 
 def _filled(form_set: FormSet, values: dict[str, str], seed: int = 4) -> np.ndarray:

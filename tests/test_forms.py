@@ -85,7 +85,7 @@ def test_one_number_keeps_an_unsure_digit_with_its_low_confidence() -> None:
     rows = sure(4, 7, 2)
     rows[1] = 0.05
     rows[1, 7], rows[1, 10] = 0.3, 0.25
-    [read] = read_string(chain(3), rows, 3, 40, DecodeConfig(), whole=True)
+    [read] = read_string(chain(3), rows, 3, 40, DecodeConfig(), one_number=True)
     assert read.text == "472" and read.confidence < 0.4
 
 
@@ -141,15 +141,17 @@ def test_a_path_for_any_text() -> None:
 def test_two_readers_that_agree_are_surer_than_one() -> None:
     rows = sure(3, 5)
     rows[1, 5], rows[1, 6] = 0.60, 0.30
-    [alone] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True)
-    [both] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True, line=whole_line("35"))
+    [alone] = read_string(chain(2), rows, 2, 40, DecodeConfig(), one_number=True)
+    [both] = read_string(chain(2), rows, 2, 40, DecodeConfig(), one_number=True, line=whole_line("35"))
     assert alone.text == both.text == "35" and both.confidence > alone.confidence
-    [against] = read_string(chain(2), rows, 2, 40, DecodeConfig(), whole=True, line=whole_line("36"))
+    [against] = read_string(chain(2), rows, 2, 40, DecodeConfig(), one_number=True, line=whole_line("36"))
     assert against.text == "36" and against.alternatives[0].text == "35"
 
 
 def test_the_line_reads_what_no_cut_can_part() -> None:
-    [read] = read_string(chain(2), sure(4, None), 2, 40, DecodeConfig(), whole=True, line=whole_line("400", signs="="))
+    [read] = read_string(
+        chain(2), sure(4, None), 2, 40, DecodeConfig(), one_number=True, line=whole_line("400", signs="=")
+    )
     assert read.text == "400"
     boxes = [digit.box for digit in read.digits]
     assert [b.x for b in boxes] == sorted(b.x for b in boxes) and boxes[0].x <= 4 < boxes[0].right
@@ -177,11 +179,13 @@ def test_signs_stand_where_they_were_written() -> None:
     rows[rows.sum(axis=1) < 0.5, 0] = 1.0
     rows /= rows.sum(axis=1, keepdims=True)
     signed = LinePosteriors((rows,), line.region)
-    [read] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, line=signed, marked=True)
+    [read] = read_string(
+        chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), one_number=True, line=signed, marked=True
+    )
     assert read.text == "25441" and read.written == "25.441.-"
-    [bare] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True)
+    [bare] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), one_number=True)
     assert bare.written == "25441"
-    [unread] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), whole=True, marked=True)
+    [unread] = read_string(chain(5), sure(2, 5, 4, 4, 1), 5, 40, DecodeConfig(), one_number=True, marked=True)
     assert unread.written == ""
 
 
@@ -197,7 +201,7 @@ def struck_line(share: float) -> LinePosteriors:
 def test_a_number_with_struck_out_digits_is_not_guessed() -> None:
     edges, rows = chain(5), sure(2, 5, None, 4, 1)
     for whole in (True, False):
-        [read] = read_string(edges, rows, 5, 40, DecodeConfig(), whole=whole, line=struck_line(0.9))
+        [read] = read_string(edges, rows, 5, 40, DecodeConfig(), one_number=whole, line=struck_line(0.9))
         assert read.struck and read.reason == "digits are struck out: 25#41"
     field = read_field(edges, rows, 5, 40, struck_line(0.9), None)
     assert field is not None and field.struck > 0.8 and field.written == "25#41" and field.best.probability < 0.2
@@ -205,7 +209,9 @@ def test_a_number_with_struck_out_digits_is_not_guessed() -> None:
 
 def test_what_may_be_struck_out_is_less_sure() -> None:
     edges, rows = chain(4), sure(2, 5, 4, 1)
-    reads = [read_string(edges, rows, 4, 40, DecodeConfig(), whole=True, line=struck_line(p))[0] for p in (0.0, 0.03)]
+    reads = [
+        read_string(edges, rows, 4, 40, DecodeConfig(), one_number=True, line=struck_line(p))[0] for p in (0.0, 0.03)
+    ]
     assert [r.text for r in reads] == ["2541", "2541"] and not any(r.struck or "#" in r.written for r in reads)
     assert 0.5 * reads[0].confidence < reads[1].confidence < 0.75 * reads[0].confidence
 

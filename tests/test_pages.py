@@ -160,7 +160,7 @@ def test_one_bad_page_is_a_value_and_the_rest_goes_on(tmp_path: Path, seven: Alw
 
 
 class HearsDoubts:
-    """A classifier that is never quite sure of its sevens, and a reader of lines that reads what it is told."""
+    """A classifier that is never quite sure of its sevens, and a line recognizer that reads what it is told."""
 
     def __init__(self, text: str = "") -> None:
         self.text = text
@@ -187,27 +187,27 @@ def test_doubtful_numbers_of_many_pages_share_a_call(tmp_path: Path, seven: Alwa
     paths = make_pages(tmp_path, 5)
     config = Config(imaging={"orientation": "0"})  # type: ignore[arg-type]
     doubtful = HearsDoubts()
-    list(read_pages(paths, doubtful, config, line_reader=doubtful, jobs=1))
+    list(read_pages(paths, doubtful, config, line_recognizer=doubtful, jobs=1))
     assert sum(doubtful.calls) >= 5 and max(doubtful.calls) > 2
     image = paper(400, 200)
     put(image, "1717", 60, 120)  # nothing here is wide enough to be cut
     sure = HearsDoubts()
-    outcome = read_raster(RasterPage(PageRef("a"), image), AlwaysSure(), config, line_reader=sure)
+    outcome = read_raster(RasterPage(PageRef("a"), image), AlwaysSure(), config, line_recognizer=sure)
     assert isinstance(outcome, PageResult) and [r.text for r in outcome.readings] == ["7777"] and not sure.calls
 
 
 def test_a_page_whose_lines_fail_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = make_pages(tmp_path, 3)
-    choose = one_page.worth_reading_whole
+    choose = one_page.needs_line_recognition
 
     def trips_over_the_second(page: PreparedPage, posteriors: Posteriors) -> list[int]:
         if page.ref.path == paths[1]:
             raise ValueError("no lines")
         return choose(page, posteriors)
 
-    monkeypatch.setattr(one_page, "worth_reading_whole", trips_over_the_second)
+    monkeypatch.setattr(one_page, "needs_line_recognition", trips_over_the_second)
     reader = HearsDoubts("77")
-    outcomes = [p.outcome for p in read_pages(paths, reader, Config(), line_reader=reader)]
+    outcomes = [p.outcome for p in read_pages(paths, reader, Config(), line_recognizer=reader)]
     assert [type(o) for o in outcomes] == [PageResult, PageFailure, PageResult]
     failed = outcomes[1]
     assert isinstance(failed, PageFailure) and failed.stage == "decode" and "no lines" in failed.message
@@ -267,7 +267,7 @@ def test_a_picture_in_memory_is_read_by_both() -> None:
     image = paper(300, 100)
     put(image, "77", 60, 75)
     reader = HearsDoubts("77")
-    both = read_raster(RasterPage(PageRef("a"), image), reader, Config(layout=Layout.LINE), line_reader=reader)
+    both = read_raster(RasterPage(PageRef("a"), image), reader, Config(layout=Layout.LINE), line_recognizer=reader)
     alone = read_raster(RasterPage(PageRef("a"), image), reader, Config(layout=Layout.LINE))
     assert isinstance(both, PageResult) and isinstance(alone, PageResult)
     assert [r.text for r in both.readings] == ["77"] == [r.text for r in alone.readings]
@@ -276,7 +276,7 @@ def test_a_picture_in_memory_is_read_by_both() -> None:
 
 def test_a_blank_page_has_nothing_for_the_reader_of_lines() -> None:
     reader = HearsDoubts("1")
-    outcome = read_raster(RasterPage(PageRef("a"), paper(300, 100)), reader, Config(), line_reader=reader)
+    outcome = read_raster(RasterPage(PageRef("a"), paper(300, 100)), reader, Config(), line_recognizer=reader)
     assert isinstance(outcome, PageResult) and not outcome.readings and not reader.calls
 
 

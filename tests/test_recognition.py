@@ -23,7 +23,7 @@ from digitscan.recognition.calibration import fit_temperature, temper
 from digitscan.recognition.lines import LINE_HEIGHT, encode, line_region, normalize_line, pad_lines, spell
 from digitscan.recognition.normalize import INNER_SIZE, NORMALIZATION_VERSION, normalize_all, normalize_ink
 from digitscan.recognition.registry import DEFAULT_MODEL, find_models, locate, read_card
-from digitscan.recognition.runtime import Classifier, LineReader
+from digitscan.recognition.runtime import Classifier, LineRecognizer
 from tests.conftest import paper, put
 
 # ---------------------------------------------------------------- normalization
@@ -278,7 +278,7 @@ def test_texts_are_encoded_and_spelled() -> None:
 
 
 def test_the_shipped_reader_of_lines_reads() -> None:
-    reader = LineReader(device="cpu")
+    reader = LineRecognizer(device="cpu")
     lines = [normalize_line(ink) for ink in map(written, ("2718", "40", "95136"))]
     alone, together = [reader.read([line])[0] for line in lines], reader.read(lines)
     assert [spell(a.argmax(axis=1)) for a in together] == ["2718", "40", "95136"]
@@ -292,7 +292,7 @@ def test_either_kind_of_network_is_refused_in_the_other_ones_place() -> None:
     with pytest.raises(ModelError, match="linenet-2 reads whole lines"):
         Classifier("linenet-2")
     with pytest.raises(ModelError, match="digitnet-1 reads single digits"):
-        LineReader("digitnet-1")
+        LineRecognizer("digitnet-1")
 
 
 TWO_DEVICES = """
@@ -325,5 +325,5 @@ def test_bfloat16_reads_what_float32_reads(classifier: Classifier) -> None:
     assert 0 < np.abs(a - b).max() < 0.1  # another precision, and little else
     assert np.allclose(b.sum(axis=1), 1.0, atol=1e-3)
     line = np.concatenate([np.pad(images[row].reshape(28, 28), 2) for row in (0, 700, 1400)], axis=1).astype(np.uint8)
-    [exact], [rough] = (LineReader(precision=precision).read([line]) for precision in ("float32", "bfloat16"))
+    [exact], [rough] = (LineRecognizer(precision=precision).read([line]) for precision in ("float32", "bfloat16"))
     assert np.array_equal(exact.argmax(axis=1), rough.argmax(axis=1)) and 0 < np.abs(exact - rough).max() < 0.2

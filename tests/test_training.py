@@ -17,7 +17,7 @@ from digitscan.recognition.averaging import average_models, taken_over
 from digitscan.recognition.lines import ALPHABET, LINE_CLASS_COUNT
 from digitscan.recognition.normalize import normalize_all
 from digitscan.recognition.registry import read_card
-from digitscan.recognition.runtime import Classifier, LineReader
+from digitscan.recognition.runtime import Classifier, LineRecognizer
 from digitscan.training import fit
 from digitscan.training.drawing import GlyphBank
 from digitscan.training.fit import cross_validate, load_network, schedule, train
@@ -164,7 +164,7 @@ def test_a_reader_of_lines_can_be_trained(data: Path, tmp_path: Path) -> None:
     card = train(config, tmp_path, data=data)
     assert card.reads_lines and card.classes == ("blank", *ALPHABET) and card.input_shape == (32, 0, 1)
     assert set(card.accuracy) == {"drawn-lines-40"} and card.training["epochs_done"] == 1
-    [answers] = LineReader(str(tmp_path / "lines")).read([np.zeros((32, 64), np.uint8)])
+    [answers] = LineRecognizer(str(tmp_path / "lines")).read([np.zeros((32, 64), np.uint8)])
     assert answers.shape == (16, LINE_CLASS_COUNT)
 
 

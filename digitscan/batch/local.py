@@ -24,7 +24,7 @@ from digitscan.batch.worker_pool import WorkerPool, default_jobs
 from digitscan.core.config import Config
 from digitscan.core.stop import Interrupted, Stop
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
-from digitscan.pipeline.items import Classify, PageRead, PageTask, ReadLines
+from digitscan.pipeline.items import Classify, PageRead, PageTask, RecognizeLines
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.formset import FormSet
@@ -74,7 +74,7 @@ def read_pages(
     classifier: Classify | None,
     config: Config,
     *,
-    line_reader: ReadLines | None = None,
+    line_recognizer: RecognizeLines | None = None,
     forms: FormSet | None = None,
     jobs: int = 0,
     worker_pool: WorkerPool | None = None,
@@ -95,7 +95,7 @@ def read_pages(
     classifier : Classify or None
         Reads the crops of many pages together; None leaves it to the workers of `worker_pool`.
     config : Config
-    line_reader : ReadLines, optional
+    line_recognizer : RecognizeLines, optional
         Reads numbers that are not beyond doubt as a whole as well.
     forms : FormSet, optional
         Forms that the pages are filled from; their fields are read, and nothing else.
@@ -140,7 +140,7 @@ def read_pages(
             raise RuntimeError("only a classifier has groups that wait for it")
         from digitscan.pipeline.read import finish_ready
 
-        return finish_ready(group, classifier, config, line_reader, keep_images)
+        return finish_ready(group, classifier, config, line_recognizer, keep_images)
 
     try:
         while True:

@@ -21,7 +21,7 @@ class _Desk:
     def __init__(self, setup: Setup, say: Callable[[str], None]) -> None:
         import cv2
 
-        from digitscan.recognition.runtime import Classifier, LineReader
+        from digitscan.recognition.runtime import Classifier, LineRecognizer
 
         cv2.setNumThreads(1)
         self.config = setup.config
@@ -32,7 +32,7 @@ class _Desk:
             self.forms = FormSet(setup.templates, setup.config)
         given = {"device": "cpu", "threads": setup.threads}
         self.classifier = Classifier(setup.model, **given) if setup.model else None  # type: ignore[arg-type]
-        self.line_reader = LineReader(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
+        self.line_recognizer = LineRecognizer(setup.line_model, **given) if setup.line_model else None  # type: ignore[arg-type]
         self._say = say
 
     def do(self, task: str, given: tuple[Any, ...]) -> object:
@@ -48,7 +48,7 @@ class _Desk:
             raise RuntimeError("this worker was not told to read")
         ref, keep_image = given
         ready = read.prepare(ref, self.config, self.forms, self._say)
-        return read.read_ready([ready], self.classifier, self.config, self.line_reader, keep_image)[0]
+        return read.read_ready([ready], self.classifier, self.config, self.line_recognizer, keep_image)[0]
 
 
 def _started(setup: Setup, say: Callable[[str], None]) -> tuple[_Desk | None, tuple[str, str, str] | None]:

@@ -49,7 +49,7 @@ def doctor() -> None:
             reader = Reader(layout="line")
             card = reader.classifier.card
             table.add_row("model", f"{card.id}, {card.parameters:,} parameters, hash checked")
-            lines = reader.line_reader.card if reader.line_reader else None
+            lines = reader.line_recognizer.card if reader.line_recognizer else None
             table.add_row(
                 "model of lines", f"{lines.id}, {lines.parameters:,} parameters, hash checked" if lines else "none"
             )

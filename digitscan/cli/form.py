@@ -147,7 +147,7 @@ def stress(
             if save is not None:
                 _save(save, page)
             outcome = read_raster(
-                page, reader.classifier, reader.config, line_reader=reader.line_reader, forms=reader.forms
+                page, reader.classifier, reader.config, line_recognizer=reader.line_recognizer, forms=reader.forms
             )
             forecast.count(how, outcome, values, {cell.name: cell.zone.name for cell in form.cells})
         _show("by damage", forecast.by_damage)

@@ -68,7 +68,7 @@ def _lattices(lattices: list[StringLattice], page: Picture | None) -> Picture:
 
 
 def line_sheet(lines: Sequence[Line], most: int = 400) -> Picture:
-    """Lines one below the other as the reader of lines sees them, doubled in size.
+    """Lines one below the other as the line recognizer sees them, doubled in size.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ _P = RivalParameters()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinePosteriors:
-    """What the reader of lines says of a string.
+    """What the line recognizer says of a string.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ def rank_texts(
     reject_cost: float,
     line: LinePosteriors | None,
     *,
-    whole: bool = True,
+    one_number: bool = True,
     automaton: Automaton | None = None,
     boxed: bool = False,
 ) -> list[Rival]:
@@ -158,7 +158,7 @@ def rank_texts(
     """
     lattice = ScoredLattice(edges, posteriors, pieces, height, reject_cost)
     paths = lattice.best(_P.brought)
-    if not whole and (not paths or any(s.digit is None and not edges[s.edge].small for s in paths[0].symbols)):
+    if not one_number and (not paths or any(s.digit is None and not edges[s.edge].small for s in paths[0].symbols)):
         return []
     best = paths[0].score if paths else 0.0
     by_text = {p.text: p for p in paths if p.score > best - _P.far_behind}

@@ -39,12 +39,12 @@ class StringParameters:
     negligible: float = 1e-4
     """Less likely alternatives are not told. [probability; tried]"""
     struck: float = 0.5
-    """How sure the reader of lines must be of struck out digits; what it is less sure of is for review.
+    """How sure the line recognizer must be of struck out digits; what it is less sure of is for review.
     [probability; tried]"""
     struck_on_page: float = 0.8
     """The same on a page: there are words too, whose letters run together. [probability; tried]"""
     nothing: float = 0.9
-    """How sure the reader of lines must be that a string on a page is a word. [probability; tried]"""
+    """How sure the line recognizer must be that a string on a page is a word. [probability; tried]"""
     behind_stroke: float = -1.2
     """Mean over its views from which a text behind a stroke is a number. [log units; tried]"""
 
@@ -57,7 +57,7 @@ def _tight(a: Box, b: Box, height: float) -> bool:
 
 
 def _runs(
-    path: Path, edges: Sequence[Edge], posteriors: Posteriors, height: float, *, whole: bool
+    path: Path, edges: Sequence[Edge], posteriors: Posteriors, height: float, *, one_number: bool
 ) -> list[list[Symbol]]:
     """Numbers in a path: runs of digits, with points and commas inside; words are left out.
 
@@ -66,7 +66,7 @@ def _runs(
     """
     large = [s for s in path.symbols if not edges[s.edge].small]
     digits = [s for s in large if s.digit is not None]
-    if whole:
+    if one_number:
         return [[s for s in path.symbols if s.digit is not None]]
     if not digits:
         return []
@@ -116,7 +116,7 @@ def read_string(
     height: float,
     config: DecodeConfig,
     *,
-    whole: bool = False,
+    one_number: bool = False,
     line: LinePosteriors | None = None,
     marked: bool = False,
 ) -> list[ReadString]:
@@ -130,29 +130,29 @@ def read_string(
     height : float
         Typical height of its digits in pixels.
     config : DecodeConfig
-    whole : bool
+    one_number : bool
         The lattice is ONE number: nothing is left out for being unsure.
     line : LinePosteriors, optional
-        What the reader of whole lines says of the string. Texts are then ranked by both.
+        What the line recognizer says of the string. Texts are then ranked by both.
     marked : bool
-        Beside the digits there are marks, which only the reader of whole lines knows.
+        Beside the digits there are marks, which only the line recognizer knows.
 
     Returns
     -------
     list of ReadString
         None for a word, several where letters part numbers.
     """
-    reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
-    if line is not None and line.struck > (_P.struck if whole else _P.struck_on_page):
-        return _struck_reading(line, whole=whole)
-    if line is not None and not whole and line.nothing > _P.nothing:
+    reject_cost = REJECT_COST_NUMBER if one_number else REJECT_COST_PAGE
+    if line is not None and line.struck > (_P.struck if one_number else _P.struck_on_page):
+        return _struck_reading(line, one_number=one_number)
+    if line is not None and not one_number and line.nothing > _P.nothing:
         return []
     if line is not None:
-        rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, whole=whole)
+        rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, one_number=one_number)
         if rivals:
-            together = _read_together(rivals, edges, posteriors, line, config, whole=whole)
-            return [] if not whole and _no_number(together.digits, together.confidence, config) else [together]
-    return _read_by_lattice(edges, posteriors, pieces, height, config, whole=whole, marked=marked)
+            together = _read_together(rivals, edges, posteriors, line, config, one_number=one_number)
+            return [] if not one_number and _no_number(together.digits, together.confidence, config) else [together]
+    return _read_by_lattice(edges, posteriors, pieces, height, config, one_number=one_number, marked=marked)
 
 
 def _read_by_lattice(
@@ -162,17 +162,17 @@ def _read_by_lattice(
     height: float,
     config: DecodeConfig,
     *,
-    whole: bool,
+    one_number: bool,
     marked: bool,
 ) -> list[ReadString]:
     """The numbers on the best path through a lattice; parameters as of `read_string`."""
-    reject_cost = REJECT_COST_NUMBER if whole else REJECT_COST_PAGE
+    reject_cost = REJECT_COST_NUMBER if one_number else REJECT_COST_PAGE
     paths = ScoredLattice(edges, posteriors, pieces, height, reject_cost).best(max(2, config.alternatives + 1))
     if not paths:
         return []
     weights = shares(paths)
     found = []
-    for run in _runs(paths[0], edges, posteriors, height, whole=whole):
+    for run in _runs(paths[0], edges, posteriors, height, one_number=one_number):
         digits = [
             digit_of(edges[s.edge], posteriors[s.edge], s)
             for s in run
@@ -182,7 +182,7 @@ def _read_by_lattice(
             continue
         likelihood = float(np.prod([d.confidence for d in digits]))
         confidence = likelihood * weights[0]
-        if not whole and _no_number(digits, confidence, config):
+        if not one_number and _no_number(digits, confidence, config):
             continue
         text = "".join(d.digit for d in digits)
         alternatives = tuple(
@@ -201,7 +201,7 @@ def _read_by_lattice(
                 confidence=confidence,
                 alternatives=alternatives,
                 reason=unsure(digits),
-                maybe_word=not whole and _like_letters(digits),
+                maybe_word=not one_number and _like_letters(digits),
                 written="" if marked else text,
             )
         )
@@ -209,7 +209,7 @@ def _read_by_lattice(
 
 
 def read_behind_stroke(line: LinePosteriors) -> list[ReadString]:
-    """What a stroke through all of it left of a number, by the reader of lines; none where it is hardly one.
+    """What a stroke through all of it left of a number, by the line recognizer; none where it is hardly one.
 
     That reader sees the digits through the stroke. Words that are crossed out look to it like ones and zeros, or like
     many things at once.
@@ -230,10 +230,10 @@ def read_behind_stroke(line: LinePosteriors) -> list[ReadString]:
     ]
 
 
-def _struck_reading(line: LinePosteriors, *, whole: bool) -> list[ReadString]:
+def _struck_reading(line: LinePosteriors, *, one_number: bool) -> list[ReadString]:
     """A number of which digits are struck out; on a page, a scribble between words is none."""
     text = max(line.log_probabilities([]).items(), key=lambda item: item[1])[0]
-    if not (text or whole):
+    if not (text or one_number):
         return []
     written = line.written(text)
     reason = f"digits are struck out: {written}" if text else "struck out"
@@ -259,7 +259,7 @@ def _read_together(
     line: LinePosteriors,
     config: DecodeConfig,
     *,
-    whole: bool,
+    one_number: bool,
 ) -> ReadString:
     """The best of the texts; its share of the evidence is the confidence."""
     evidence = np.array([rival.evidence for rival in rivals])
@@ -279,7 +279,7 @@ def _read_together(
         confidence=float(weights[0]) * (1 - line.struck),
         alternatives=alternatives,
         reason=unsure(digits),
-        maybe_word=not whole and _like_letters(digits),
+        maybe_word=not one_number and _like_letters(digits),
         written=line.written(best.text),
     )
 

@@ -348,7 +348,7 @@ def moved(box: Box, dx: int, dy: int) -> Box:
 
 
 def _set_as_line(digits: Sequence[tuple[Box, Ink]], height: float) -> Ink:
-    """Digits of boxes side by side, as the reader of lines knows them; each keeps its height above the base line."""
+    """Digits of boxes side by side, as the line recognizer knows them; each keeps its height above the base line."""
     gap, margin = round(_P.gap * height), max(2, round(_P.line_margin * height))
     top = min(box.y for box, _ in digits)
     bottom = max(box.bottom for box, _ in digits)

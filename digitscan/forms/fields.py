@@ -113,7 +113,7 @@ def read_field(
     height : float
         Typical height of its digits in pixels.
     line : LinePosteriors, optional
-        What the reader of whole lines says of it.
+        What the line recognizer says of it.
     constraint : Constraint, optional
         The field's rules.
     boxed : bool

@@ -48,7 +48,7 @@ def finish_form(
     page: FilledPage,
     posteriors: Posteriors,
     config: Config,
-    whole_lines: Mapping[int, Sequence[Posteriors]] | None = None,
+    line_posteriors: Mapping[int, Sequence[Posteriors]] | None = None,
 ) -> PageResult:
     """Read every field of a filled page under its rules, then the rules across fields.
 
@@ -58,12 +58,12 @@ def finish_form(
     posteriors : (N, 11) float32
         Of ``page.prepared.crops``, row by row.
     config : Config
-    whole_lines : mapping of int to sequence of (T, 20) float32, optional
-        What the reader of lines says of some strings, by their index.
+    line_posteriors : mapping of int to sequence of (T, 20) float32, optional
+        What the line recognizer says of some strings, by their index.
     """
 
     def read(slot: Slot, index: int | None) -> FieldText | None:
-        return _text_of(page, posteriors, whole_lines or {}, slot, index)
+        return _text_of(page, posteriors, line_posteriors or {}, slot, index)
 
     readings: list[FieldReading] = []
     template = page.form.template
@@ -101,7 +101,7 @@ def finish_form(
 def _text_of(
     page: FilledPage,
     posteriors: Posteriors,
-    whole_lines: Mapping[int, Sequence[Posteriors]],
+    line_posteriors: Mapping[int, Sequence[Posteriors]],
     slot: Slot,
     index: int | None,
 ) -> FieldText | None:
@@ -113,7 +113,7 @@ def _text_of(
         return None
     string = page.prepared.strings[index]
     rows = string.rows(posteriors)
-    line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+    line = LinePosteriors(tuple(line_posteriors[index]), string.region) if index in line_posteriors else None
     if no_digits(string.edges, rows, string.pieces, string.height):
         return None
     boxed = slot.cell.zone.kind in ("boxes", "comb")

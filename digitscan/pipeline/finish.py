@@ -1,6 +1,6 @@
 """One page from posteriors to readings: pure functions that join decoding, context and totals.
 
-PreparedPage, posteriors, what the reader of lines says ─ finish_page ─> PageResult
+PreparedPage, posteriors, what the line recognizer says ─ finish_page ─> PageResult
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def finish_page(
     page: PreparedPage,
     posteriors: Posteriors,
     config: Config,
-    whole_lines: Mapping[int, Sequence[Posteriors]] | None = None,
+    line_posteriors: Mapping[int, Sequence[Posteriors]] | None = None,
 ) -> PageResult:
     """Decode every string of a page.
 
@@ -39,24 +39,24 @@ def finish_page(
     posteriors : (N, 11) float32
         Of `page.crops`, row by row.
     config : Config
-    whole_lines : mapping of int to sequence of (T, 20) float32, optional
-        What the reader of lines says of the views of some strings, by their index in `page.strings`.
+    line_posteriors : mapping of int to sequence of (T, 20) float32, optional
+        What the line recognizer says of the views of some strings, by their index in `page.strings`.
     """
-    whole_lines = whole_lines or {}
+    line_posteriors = line_posteriors or {}
     whole = page.layout in (Layout.LINE, Layout.DIGIT)
     read: list[tuple[ReadString, tuple[int, int] | None]] = []
     told: set[Box] = set()
     numbered: list[bool] = []
     for index, string in enumerate(page.strings):
         rows = string.rows(posteriors)
-        line = LinePosteriors(tuple(whole_lines[index]), string.region) if index in whole_lines else None
+        line = LinePosteriors(tuple(line_posteriors[index]), string.region) if index in line_posteriors else None
         numbers = read_string(
             string.edges,
             rows,
             string.pieces,
             string.height,
             config.decode,
-            whole=whole,
+            one_number=whole,
             line=line if string.struck is None else None,  # what a stroke goes through looks like a word
             marked=string.marked,
         )

@@ -23,8 +23,8 @@ class Classify(Protocol):
         ...
 
 
-class ReadLines(Protocol):
-    """What reads whole lines: `digitscan.recognition.runtime.LineReader`, or a stand-in in tests."""
+class RecognizeLines(Protocol):
+    """What reads whole lines: `digitscan.recognition.runtime.LineRecognizer`, or a stand-in in tests."""
 
     def read(self, lines: Sequence[Line]) -> list[Posteriors]:
         """(32, w) uint8 each to (w / 4, 20) float32 each."""

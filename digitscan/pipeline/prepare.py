@@ -115,7 +115,7 @@ def _line_box(box: Box, layout: Layout, shape: tuple[int, ...]) -> Box:
 
 
 def _ink_of_line(ink: Ink, region: Box, lattice: StringLattice, layout: Layout) -> Ink:
-    """What the reader of lines sees: on a page the string's own marks, so that the sides of boxes are no ones."""
+    """What the line recognizer sees: on a page the string's own marks, so that the sides of boxes are no ones."""
     if layout is Layout.LINE:
         return ink[region.y : region.bottom, region.x : region.right]
     box, own = lattice.ink

@@ -13,10 +13,10 @@ from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.pipeline.finish import check_table, finish_page
-from digitscan.pipeline.items import Classify, PageRead, PageTask, ReadLines, failure
+from digitscan.pipeline.items import Classify, PageRead, PageTask, RecognizeLines, failure
 from digitscan.pipeline.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline.prepare import prepare_page
-from digitscan.pipeline.second_reader import answers_by_string, views_of, worth_reading_whole
+from digitscan.pipeline.second_reader import answers_by_string, needs_line_recognition, views_of
 from digitscan.recognition.lines import Line
 from digitscan.regions.prepared import PreparedPage
 
@@ -113,12 +113,12 @@ class _Filled:
 
 
 def _doubtful(reading: Reading | _Filled) -> list[int]:
-    """Strings that the reader of lines should see."""
+    """Strings that the line recognizer should see."""
     if isinstance(reading, _Filled):
-        from digitscan.pipeline.second_reader import worth_reading_whole_form
+        from digitscan.pipeline.second_reader import form_needs_line_recognition
 
-        return worth_reading_whole_form(reading.filled, reading.posteriors)
-    return worth_reading_whole(reading.page, reading.posteriors)
+        return form_needs_line_recognition(reading.filled, reading.posteriors)
+    return needs_line_recognition(reading.page, reading.posteriors)
 
 
 def _finished(reading: Reading | _Filled, config: Config, whole: dict[int, list[Posteriors]]) -> PageResult:
@@ -153,9 +153,9 @@ def _decoded(ref: PageRef, step: Callable[[], T]) -> T | PageFailure:
 
 
 def _read_lines_together(
-    readings: list[Reading | _Filled | PageOutcome], line_reader: ReadLines | None, config: Config
+    readings: list[Reading | _Filled | PageOutcome], line_recognizer: RecognizeLines | None, config: Config
 ) -> list[PageOutcome]:
-    """Show the doubtful strings of all pages to the reader of lines in one call, and read their pages by both."""
+    """Show the doubtful strings of all pages to the line recognizer in one call, and read their pages by both."""
     chosen: dict[int, list[int]] = {}
     views: list[Line] = []
 
@@ -164,7 +164,7 @@ def _read_lines_together(
         return doubtful, views_of(reading.page, doubtful)
 
     for place, reading in enumerate(readings):
-        if line_reader is None or isinstance(reading, PageFailure | PageResult):
+        if line_recognizer is None or isinstance(reading, PageFailure | PageResult):
             continue
         asked = _decoded(reading.page.ref, partial(choose, reading))
         if isinstance(asked, PageFailure):
@@ -172,7 +172,7 @@ def _read_lines_together(
         else:
             chosen[place] = asked[0]
             views += asked[1]
-    answers = iter(line_reader.read(views) if line_reader is not None and views else ())
+    answers = iter(line_recognizer.read(views) if line_recognizer is not None and views else ())
     outcomes: list[PageOutcome] = []
     for place, reading in enumerate(readings):
         if isinstance(reading, PageFailure | PageResult):
@@ -184,19 +184,27 @@ def _read_lines_together(
 
 
 def read_ready(
-    group: list[PageTask], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+    group: list[PageTask],
+    classifier: Classify,
+    config: Config,
+    line_recognizer: RecognizeLines | None,
+    keep_images: bool,
 ) -> list[PageRead]:
     """Read prepared pages together: their crops share calls, and so do their doubtful strings."""
     classify_together(group, classifier)
-    return finish_ready(group, classifier, config, line_reader, keep_images)
+    return finish_ready(group, classifier, config, line_recognizer, keep_images)
 
 
 def finish_ready(
-    group: list[PageTask], classifier: Classify, config: Config, line_reader: ReadLines | None, keep_images: bool
+    group: list[PageTask],
+    classifier: Classify,
+    config: Config,
+    line_recognizer: RecognizeLines | None,
+    keep_images: bool,
 ) -> list[PageRead]:
     """What comes after the crops are classified."""
     readings = [_first_reading(item, classifier, config) for item in group]
-    outcomes = _read_lines_together(readings, line_reader, config)
+    outcomes = _read_lines_together(readings, line_recognizer, config)
     pages = []
     for item, outcome in zip(group, outcomes, strict=True):
         image = item.page.image if item.page else item.image
@@ -209,11 +217,11 @@ def read_raster(
     classifier: Classify,
     config: Config,
     *,
-    line_reader: ReadLines | None = None,
+    line_recognizer: RecognizeLines | None = None,
     forms: FormSet | None = None,
 ) -> PageOutcome:
     """Read one page that is already pixels."""
     item = _or_failure(page.ref, lambda: _preparing(forms), lambda: _prepared(page, config, forms))
     if isinstance(item, PageFailure):
         return item
-    return read_ready([item], classifier, config, line_reader, keep_images=False)[0].outcome
+    return read_ready([item], classifier, config, line_recognizer, keep_images=False)[0].outcome

@@ -1,6 +1,6 @@
-"""Which strings of a page a second reader should see, the reader of whole lines; and what it says of them.
+"""Which strings of a page a second reader should see, the line recognizer; and what it says of them.
 
-PreparedPage, posteriors ─ worth_reading_whole ─> strings ─ views_of ─> lines ─ line reader ─ answers_by_string
+PreparedPage, posteriors ─ needs_line_recognition ─> strings ─ views_of ─> lines ─ line recognizer ─ answers_by_string
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BEYOND_DOUBT = 0.995
 """A string whose digits and whose parting are all this sure needs no second reader."""
 
 
-def worth_reading_whole(page: PreparedPage, posteriors: Posteriors) -> list[int]:
+def needs_line_recognition(page: PreparedPage, posteriors: Posteriors) -> list[int]:
     """Strings that a second reader should see: likely numbers that are not read beyond doubt piece by piece, or that
     may hold points and signs, which only that reader knows; and what a stroke goes through, whose pieces look like
     anything.
@@ -71,11 +71,11 @@ def _beyond_doubt(string: PreparedString, rows: Posteriors) -> bool:
     return bool(read) and all(s.digit is not None and s.confidence >= _BEYOND_DOUBT for s in read)
 
 
-def worth_reading_whole_form(page: FilledPage, posteriors: Posteriors) -> list[int]:
+def form_needs_line_recognition(page: FilledPage, posteriors: Posteriors) -> list[int]:
     """Strings that the second reader should see: as on any page, and those whose first reading breaks their rules."""
     from digitscan.forms.fields import read_field
 
-    chosen = set(worth_reading_whole(page.prepared, posteriors))
+    chosen = set(needs_line_recognition(page.prepared, posteriors))
     for slot in page.slots:
         for index in (slot.string, slot.unsubtracted):
             if index is None or page.prepared.strings[index].whole is None:

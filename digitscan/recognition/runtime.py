@@ -122,7 +122,7 @@ class Classifier:
         return temper(self._engine.run(batch)[:count], self.card.temperature)
 
 
-class LineReader:
+class LineRecognizer:
     """A trained network for whole lines, checked at once and loaded when the first line comes.
 
     Parameters
@@ -138,7 +138,7 @@ class LineReader:
     Raises
     ------
     ModelError
-        If the model is missing, damaged, made for another version, or no reader of lines.
+        If the model is missing, damaged, made for another version, or no line recognizer.
     """
 
     def __init__(

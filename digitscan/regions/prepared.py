@@ -18,7 +18,7 @@ _AIR = 0.09
 
 @dataclass(slots=True, eq=False)
 class LineInk:
-    """A string as one ink, of which views for the reader of lines are made when they are asked for.
+    """A string as one ink, of which views for the line recognizer are made when they are asked for.
 
     Few strings of a page are doubtful enough to be asked for.
 
@@ -44,7 +44,7 @@ class LineInk:
 class PreparedString:
     """One string's lattice without its inks: what decoding needs.
 
-    `whole` is the whole string as the reader of lines takes it, of `region`; None where it is one digit at most.
+    `whole` is the whole string as the line recognizer takes it, of `region`; None where it is one digit at most.
     `struck` is what was crossed out in one go, where the string is part of that.
     """
 

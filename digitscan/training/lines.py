@@ -1,4 +1,4 @@
-"""Whole numbers as one writes them, separators and all: what the reader of lines learns from."""
+"""Whole numbers as one writes them, separators and all: what the line recognizer learns from."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def read_drawing(reader: Reader, image: GrayImage) -> list[DrawnNumber]:
     for place, box in enumerate(numbers_in(small), 1):
         picture, factor, dx, dy = _cut(small, box)
         page = RasterPage(PageRef("drawing"), picture)
-        outcome = read_raster(page, reader.classifier, line, line_reader=reader.line_reader)
+        outcome = read_raster(page, reader.classifier, line, line_recognizer=reader.line_recognizer)
         if not isinstance(outcome, PageResult) or not outcome.readings[0].text:
             continue
         reading = outcome.readings[0]
