@@ -12,7 +12,7 @@ from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_i
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
 from digitscan.imaging.frame import without_frame
 from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn
-from digitscan.imaging.rules import Rules, find_rules, line_mask, remove_rules
+from digitscan.imaging.rules import RulingLines, find_rules, line_mask, remove_rules
 
 _HALVING: Transform = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
 """From pixels of a page to those of its half, whose centres lie between theirs."""
@@ -20,7 +20,7 @@ _HALVING: Transform = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25], [0.0, 0.0,
 
 def find_ink(
     page: RasterPage, config: Config, turn: int, look: Observer, *, halved: bool = False
-) -> tuple[BinaryPage, InkLevels, Rules]:
+) -> tuple[BinaryPage, InkLevels, RulingLines]:
     """Everything before segmentation: polarity, quarter turn, perspective, ink, skew, rules.
 
     A page that is `halved` has a quarter of the pixels; the way back to the source makes up for it.
@@ -62,7 +62,7 @@ def find_ink(
             look("deskewed", mask)
         else:
             skew = 0.0
-    rules = Rules()
+    rules = RulingLines()
     if imaging.remove_rules and config.layout is not Layout.DIGIT:
         line = config.layout is Layout.LINE
         rules, pixels = find_rules(mask if line else line_mask(ink, levels), line=line)

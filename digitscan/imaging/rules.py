@@ -92,7 +92,7 @@ _P = RuleParameters()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rules:
+class RulingLines:
     """The printed lines of a page.
 
     Attributes
@@ -283,7 +283,7 @@ class _LineWork:
     thickness : (N,) float64
         Of the horizontal runs, then of the vertical ones.
     frames, cells
-        Of the groups that close a box, see `Rules`.
+        Of the groups that close a box, see `RulingLines`.
     """
 
     of_h: NDArray[np.int32]
@@ -376,7 +376,7 @@ def _line_work(
     return _LineWork(of_h=h_group, of_v=v_group, accepted=accepted, thickness=thickness_of, frames=frames, cells=cells)
 
 
-def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Rules, Pixels]:
+def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[RulingLines, Pixels]:
     """Find the printed lines of a page.
 
     A group of connected runs is line work when it is long, or when it closes a box: so the stem of a 1 and the
@@ -393,7 +393,7 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
 
     Returns
     -------
-    rules : Rules
+    rules : RulingLines
     pixels : (H, W) uint8
         1 where a rule's ink is.
     """
@@ -401,11 +401,11 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     height, width = mask.shape
     empty = np.zeros_like(pixels)
     if height < _P.least_post or width < _P.least_post:
-        return Rules(), empty
+        return RulingLines(), empty
     if line:
         found = _line_rules(pixels)
         heights = _boxes(found)[:, 3]
-        return Rules(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
+        return RulingLines(thickness_px=float(np.median(heights)) if len(heights) else 0.0), found
     length = shortest or rule_length((height, width))
     long = round(_P.long * length)
     thickest = max(_P.least_thick, round(_P.thick_share * length))
@@ -415,12 +415,12 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     )
     h_boxes, v_boxes = _boxes(across), _boxes(down)
     if not len(h_boxes) and not len(v_boxes):
-        return Rules(), empty
+        return RulingLines(), empty
     groups = _line_work(pixels, across, down, h_boxes, v_boxes, length, long)
     kept_h, kept_v = groups.accepted[groups.of_h], groups.accepted[groups.of_v]
     keep_h, keep_v = h_boxes[kept_h], v_boxes[kept_v]
     if not len(keep_h) and not len(keep_v):
-        return Rules(), empty
+        return RulingLines(), empty
     for runs, boxes in ((across, h_boxes[~kept_h]), (down, v_boxes[~kept_v])):
         for x, y, w, h in boxes:
             runs[y : y + h, x : x + w] = 0
@@ -432,7 +432,7 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
     keep_h = _straight_pieces(across, keep_h, thickness, length)
     keep_v = _straight_pieces(down.T, keep_v[:, [1, 0, 3, 2]], thickness, length)[:, [1, 0, 3, 2]]
     to_boxes = [[Box(*(int(v) for v in row)) for row in rows] for rows in (keep_h, keep_v)]
-    return Rules(
+    return RulingLines(
         horizontals=to_boxes[0],
         verticals=to_boxes[1],
         frames=groups.frames,

@@ -99,7 +99,7 @@ class DigitSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReviewProgress:
     """How far a review is: readings in all, of those marked for review, settled ones, and seconds for one."""
 
     readings: int
@@ -223,7 +223,7 @@ class ReviewDesk:
         found.sort(key=lambda d: (d.confidence, d.ref.path, d.ref.page_index, d.key.field, d.place))
         return found[start : start + count]
 
-    def progress(self) -> Progress:
+    def progress(self) -> ReviewProgress:
         """How far the review is."""
         readings = marked = settled = 0
         statements = self.corrections.last()
@@ -235,7 +235,7 @@ class ReviewDesk:
                 readings += 1
                 marked += reading.review or statement is not None
                 settled += statement is not None and not doubted
-        return Progress(readings, marked, settled, self.corrections.pace()[1], self._failed)
+        return ReviewProgress(readings, marked, settled, self.corrections.pace()[1], self._failed)
 
     # -------------------------------------------------------------------------------------------- what people said
 

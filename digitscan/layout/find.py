@@ -1,6 +1,6 @@
 """Which marks of a page belong together: fields, tables and strings, found from rules and components.
 
-BinaryPage and Rules ─ find_lattices ─> StringLattices in reading order
+BinaryPage and RulingLines ─ find_lattices ─> StringLattices in reading order
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import BinaryPage, Box, Layout
-from digitscan.imaging.rules import Rules, rule_length
+from digitscan.imaging.rules import RulingLines, rule_length
 from digitscan.layout.brackets import find_brackets
 from digitscan.layout.grid import corridors
 from digitscan.layout.ruled import RuledTable
@@ -25,7 +25,7 @@ MAX_CHARACTERS = 15_000
 """Marks of character size read on one page, the largest first: three times a page of dense print."""
 
 
-def _box_rows(rules: Rules) -> list[Box]:
+def _box_rows(rules: RulingLines) -> list[Box]:
     """Rows of boxes: cells that are not much wider than high hold one digit each."""
     return [
         frame
@@ -34,7 +34,7 @@ def _box_rows(rules: Rules) -> list[Box]:
     ]
 
 
-def _barriers(rules: Rules, table: RuledTable | None, others: list[Box]) -> Barriers:
+def _barriers(rules: RulingLines, table: RuledTable | None, others: list[Box]) -> Barriers:
     """What parts strings: vertical rules of tables, not the sides of one row of boxes, and `others`."""
     posts = list(others)
     box_rows = _box_rows(rules)
@@ -47,7 +47,7 @@ def _barriers(rules: Rules, table: RuledTable | None, others: list[Box]) -> Barr
     return Barriers(tuple(posts))
 
 
-def _find_table(rules: Rules, shape: tuple[int, int]) -> RuledTable | None:
+def _find_table(rules: RulingLines, shape: tuple[int, int]) -> RuledTable | None:
     """Rows and columns of the largest ruled table; None where there is none."""
     tables = [f for f, (rows, _) in zip(rules.frames, rules.frame_cells, strict=True) if rows >= 2]
     if not tables:
@@ -59,7 +59,7 @@ def _find_table(rules: Rules, shape: tuple[int, int]) -> RuledTable | None:
 
 
 def _drop_teeth(
-    strings: list[StringMarks], boxes: NDArray[np.int32], rules: Rules
+    strings: list[StringMarks], boxes: NDArray[np.int32], rules: RulingLines
 ) -> tuple[list[StringMarks], list[Box]]:
     """Leave out comb teeth that stand on a horizontal rule; gives the strings without them, and the teeth."""
     if not rules.horizontals:
@@ -83,7 +83,9 @@ def _drop_teeth(
     return kept, teeth
 
 
-def _without_hairlines(found: Components, rules: Rules, typical: float, *, table: bool) -> tuple[Components, list[Box]]:
+def _without_hairlines(
+    found: Components, rules: RulingLines, typical: float, *, table: bool
+) -> tuple[Components, list[Box]]:
     """Blank the remains of broken vertical rules: hairlines much higher than text, and those in line with one.
 
     Returns the components, remains with area 0, and the remains as boxes.
@@ -112,7 +114,7 @@ def _without_hairlines(found: Components, rules: Rules, typical: float, *, table
     return replace(found, areas=np.where(residue, 0, found.areas)), boxes
 
 
-def _number_fields(rules: Rules, teeth: list[Box]) -> list[Box]:
+def _number_fields(rules: RulingLines, teeth: list[Box]) -> list[Box]:
     """Places that hold ONE number however far apart its digits are: rows of boxes, and combs."""
     fields = _box_rows(rules)
     for floor in rules.horizontals:
@@ -142,7 +144,7 @@ def _join_in_fields(strings: list[StringMarks], fields: list[Box]) -> list[Strin
 
 
 def find_lattices(
-    page: BinaryPage, rules: Rules, layout: Layout, look: Observer = unobserved
+    page: BinaryPage, rules: RulingLines, layout: Layout, look: Observer = unobserved
 ) -> tuple[list[StringLattice], bool]:
     """All strings of a page with their hypotheses, in reading order, and whether a ruled table was found."""
     found = label(page.mask)

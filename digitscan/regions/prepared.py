@@ -12,7 +12,7 @@ from digitscan.segmentation.cuts import StringLattice, string_slant
 
 _LEANING = 0.15
 """Slant from which a string is also looked at upright."""
-_AIR = 0.09
+_SMALL_VIEW_MARGIN = 0.09
 """Paper around the smaller view of a string: what stands out above or below makes the digits of others that small."""
 
 
@@ -98,7 +98,7 @@ def line_views(ink: Ink, slant: float) -> tuple[Line, ...]:
     """A string as it stands, set upright where it leans, and once smaller: what one view hides another may show."""
     upright = slant if abs(slant) >= _LEANING else 0.0
     turned = (normalize_line(ink, upright),) if upright else ()
-    return (normalize_line(ink), *turned, normalize_line(ink, upright, _AIR))
+    return (normalize_line(ink), *turned, normalize_line(ink, upright, _SMALL_VIEW_MARGIN))
 
 
 def lattice_edges(lattice: StringLattice) -> tuple[Edge, ...]:

@@ -39,7 +39,7 @@ from digitscan.reader import Reader
 from digitscan.web.settings import WebSettings
 
 Outcome = TypeVar("Outcome", PageResult, PageFailure, PageOutcome)
-State = Literal["waiting", "reading", "done", "failed"]
+JobState = Literal["waiting", "reading", "done", "failed"]
 _PIECE = 1 << 20
 _MOST_TIMES_LARGER = 300
 """What an archive's entry may grow by: scans hardly shrink, bombs do."""
@@ -54,7 +54,7 @@ class WebJob:
     names: dict[str, str] = field(default_factory=dict)
     """Names to show, by the number under which a file is stored."""
     form: str = ""
-    state: State = "waiting"
+    state: JobState = "waiting"
     found: int = 0
     done: int = 0
     failed: int = 0
