@@ -2,6 +2,7 @@
 
     python benchmarks/pages.py [--pages 200] [--first 0] [--kinds KIND ...] [--jobs 2] [--out FILE] [--keep DIR]
     python benchmarks/pages.py --show KIND NUMBER FILE.png
+    python benchmarks/pages.py --compare OLD.json NEW.json
 
 Pages are dealt to the kinds in turn, and page number N of a kind is always the same page (on machines with the same
 digits and fonts). Numbers below 100,000 are for developing and for looking; pages from 100,000 on are never looked at,
@@ -15,47 +16,33 @@ review   readings that are marked for review, right or wrong
 ``--out`` lists every mistake with its page, box, truth and readings; ``--keep`` writes the pages that have mistakes,
 with their truth as JSON and a picture in which the numbers are framed: green right, red silent, orange for review,
 violet made up (a reading's box).
+
+``--compare`` takes two files of ``--out`` and tells, page by page, which numbers became right, silent and for review,
+and which readings are newly made up. PYTHONPATH names the version of the package that is measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
+import sys
 import time
-from collections.abc import Iterator
-from functools import cache
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from drawn_pages import KINDS, draw_page
-from drawn_pages.matching import Found, Tally, match
-from drawn_pages.sheet import DrawnPage, Rect
+from drawn_pages import DEALT, KINDS, draw_page
+from drawn_pages.comparing import compare_runs, load_run, print_comparison
+from drawn_pages.matching import COUNTS, Tally
+from drawn_pages.reading import on_all, read_drawn
+from drawn_pages.truth import DrawnPage
 from rich.console import Console
 from rich.table import Table
 
-from digitscan import Reader
-from digitscan.core.types import PageResult
-
-_COLORS = {"silent": (0, 0, 220), "review": (0, 140, 255), "made up": (200, 0, 200)}
-
-
-@cache
-def _reader(layout: str) -> Reader:
-    return Reader(layout=layout, jobs=1)
-
-
-def read_drawn(page: DrawnPage) -> Tally:
-    """Read one page and compare it with its truth."""
-    outcome = _reader(page.layout).read_image(page.image, f"{page.kind}-{page.seed}")
-    if not isinstance(outcome, PageResult):
-        numbers = sum(not n.optional for n in page.numbers)
-        return Tally(
-            1, 1, numbers, mistakes=[{"what": "failed", "truth": "", "readings": [], "reason": outcome.message}]
-        )
-    return match(page.numbers, [Found(r.text, Rect(*r.box), r.review, r.reason) for r in outcome.readings])
+_COLORS = {"silent": (0, 0, 220), "failed": (0, 0, 220), "review": (0, 140, 255), "made up": (200, 0, 200)}
 
 
 def annotated(page: DrawnPage, tally: Tally) -> np.ndarray:
@@ -88,25 +75,38 @@ def keep(folder: Path, page: DrawnPage, tally: Tally) -> None:
     )
 
 
-def _one(task: tuple[str, int, Path | None]) -> tuple[str, int, Tally, float]:
-    kind, seed, folder = task
-    page = draw_page(kind, seed)
+@dataclass(frozen=True, slots=True)
+class _Task:
+    kind: str
+    seed: int
+    keep: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """One page: its counts, CPU seconds, and a check sum of its picture."""
+
+    kind: str
+    seed: int
+    tally: Tally
+    seconds: float
+    picture: int
+
+
+def _one(task: _Task) -> _Done:
+    page = draw_page(task.kind, task.seed)
     started = time.process_time()
     tally = read_drawn(page)
     took = time.process_time() - started
     for mistake in tally.mistakes:
-        mistake["page"] = f"{kind} {seed}"
-    if folder is not None and tally.mistakes:
-        keep(folder, page, tally)
-    return kind, seed, tally, took
+        mistake["page"] = f"{task.kind} {task.seed}"
+    if task.keep is not None and tally.mistakes:
+        keep(task.keep, page, tally)
+    return _Done(task.kind, task.seed, tally, took, zlib.crc32(page.image.tobytes()))
 
 
-def _all(tasks: list[tuple[str, int, Path | None]], jobs: int) -> Iterator[tuple[str, int, Tally, float]]:
-    if jobs <= 1:
-        yield from map(_one, tasks)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_one, tasks)
+def _counts(tally: Tally) -> dict[str, int]:
+    return {name: getattr(tally, name) for name in COUNTS}
 
 
 def _table(tallies: dict[str, Tally], seconds: dict[str, float]) -> Table:
@@ -131,12 +131,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=200, help="pages of all kinds together")
     parser.add_argument("--first", type=int, default=0, help="number of the first page")
-    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(KINDS), metavar="KIND")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=list(DEALT), metavar="KIND")
     parser.add_argument("--jobs", type=int, default=1, help="processes that read")
     parser.add_argument("--out", type=Path, help="JSON file with all counts and mistakes")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for the pages with mistakes")
     parser.add_argument("--show", nargs=3, metavar=("KIND", "NUMBER", "FILE"), help="draw one page, and end")
+    parser.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"), help="compare two runs, and end")
     given = parser.parse_args()
+    if given.compare:
+        old, new = (load_run(path) for path in given.compare)
+        print_comparison(compare_runs(old, new), Console(width=None if sys.stdout.isatty() else 160))
+        return
     if given.show:
         kind, seed, file = given.show
         page = draw_page(kind, int(seed))
@@ -146,27 +151,22 @@ def main() -> None:
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
     kinds = given.kinds
-    tasks = [(kinds[k % len(kinds)], k, given.keep) for k in range(given.first, given.first + given.pages)]
+    tasks = [_Task(kinds[k % len(kinds)], k, given.keep) for k in range(given.first, given.first + given.pages)]
     tallies = {kind: Tally() for kind in kinds}
     seconds = dict.fromkeys(kinds, 0.0)
-    for kind, _, tally, took in _all(tasks, given.jobs):
-        tallies[kind].add(tally)
-        seconds[kind] += took
+    pages = {}
+    for done in on_all(_one, tasks, given.jobs):
+        tallies[done.kind].add(done.tally)
+        seconds[done.kind] += done.seconds
+        pages[f"{done.kind} {done.seed}"] = {"picture": done.picture, **_counts(done.tally)}
     total = Tally()
     for tally in tallies.values():
         total.add(tally)
     shown = {**tallies, "all": total}
     Console(width=120).print(_table(shown, {**seconds, "all": sum(seconds.values())}))
     if given.out:
-        counts = {
-            kind: {
-                name: getattr(t, name)
-                for name in ("pages", "failed", "numbers", "right", "silent", "made_up", "review")
-            }
-            for kind, t in shown.items()
-        }
-        order = sorted(total.mistakes, key=lambda m: m["page"])
-        given.out.write_text(json.dumps({"counts": counts, "mistakes": order}, ensure_ascii=False, indent=1))
+        run = {"counts": {kind: _counts(t) for kind, t in shown.items()}, "pages": pages, "mistakes": total.mistakes}
+        given.out.write_text(json.dumps(run, ensure_ascii=False, indent=1))
 
 
 if __name__ == "__main__":

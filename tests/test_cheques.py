@@ -22,7 +22,6 @@ from digitscan.core.types import PageFailure, PageRef, PageResult, RasterPage, S
 from digitscan.forms.cheques import cheque_form, find_cheques
 from digitscan.forms.form_page import FormPage
 from digitscan.forms.template import load_template
-from digitscan.imaging.binarize import binarize, soft_ink
 from digitscan.micr.match import draw_glyph
 from digitscan.micr.read import read_micr_lines
 from digitscan.micr.standard import AMOUNT, DASH, GLYPHS, MODULE_INCH, ON_US, SYMBOLS, TRANSIT, parts_of_line
@@ -40,8 +39,7 @@ def strip(text: str, dpi: float = 200.0, size: tuple[float, float] = (6.0, 1.2))
 
 
 def texts(image: np.ndarray) -> list[str]:
-    ink = soft_ink(image)
-    return [line.text for line in read_micr_lines(ink, binarize(ink)[0])]
+    return [line.text for line in read_micr_lines(image)]
 
 
 # --------------------------------------------------------------------------------------------- the line itself
@@ -64,8 +62,7 @@ def test_the_fourteen_shapes_stand_on_the_standards_grid_and_are_unlike() -> Non
 @pytest.mark.parametrize("dpi", [100.0, 150.0, 200.0, 300.0, 600.0])
 def test_a_line_is_read_at_any_resolution_and_tells_it(dpi: float) -> None:
     image = strip(PERSON, dpi)
-    ink = soft_ink(image)
-    lines = read_micr_lines(ink, binarize(ink)[0])
+    lines = read_micr_lines(image)
     assert [line.text for line in lines] == [PERSON]
     assert abs(lines[0].line.module_px / MODULE_INCH - dpi) < 0.01 * dpi and lines[0].quality > 0.95
 

@@ -11,10 +11,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+from bare_ones import compare_row
 from drawn_pages import KINDS, draw_page
+from drawn_pages.comparing import compare_runs, sign_test
 from drawn_pages.damage import Damage, damaged
+from drawn_pages.hands import Writer
 from drawn_pages.matching import Found, match
-from drawn_pages.sheet import Number, Rect, RuleStyle, Sheet
+from drawn_pages.sheet import RuleStyle, Sheet
+from drawn_pages.truth import Number, Rect
 
 WITHOUT_NUMBERS = {"text"}
 
@@ -102,3 +106,68 @@ def test_an_optional_number_counts_only_when_it_is_read_wrong() -> None:
     for text, made_up in (("1927", 0), ("192", 1), ("", 0)):
         tally = match(year, [_found(text, BOXES[0])])
         assert (tally.numbers, tally.right, tally.silent, tally.made_up) == (0, 0, 0, made_up)
+
+    columns = [Number(text, Rect(10 + 30 * k, 10, 10, 20), optional=True) for k, text in enumerate("374")]
+    for text, made_up in (("374", 0), ("000", 1)):  # one reading over all of them counts once
+        tally = match(columns, [_found(text, Rect(10, 10, 70, 20))])
+        assert (tally.made_up, len(tally.mistakes)) == (made_up, made_up)
+
+
+def test_a_hand_of_bare_ones_draws_a_single_stroke() -> None:
+    for seed in range(20):
+        ink = Writer(np.random.default_rng(seed), bare=1.0).digit(1, 40) > 0.4
+        assert ink.shape[1] < 0.45 * ink.shape[0]
+        starts = ink[:, :1].sum(axis=1) + (np.diff(ink.astype(int), axis=1) == 1).sum(axis=1)
+        assert starts.max() == 1, seed  # no row of pixels crosses a second stroke
+
+
+@pytest.mark.parametrize(("texts", "review", "ones", "lost"), [
+    (["10113"], False, 3, False),
+    (["1", "0113"], False, 3, False),  # in pieces, and yet no 1 is lost
+    (["013"], False, 1, True),
+    (["013"], True, 1, False),
+    (["70113"], False, 2, True),
+    ([], False, 0, True),
+])  # fmt: skip
+def test_ones_are_counted_in_their_place(texts: list[str], review: bool, ones: int, lost: bool) -> None:
+    readings = [_found(text, Rect(10 + 8 * k, 10, 8, 20), review) for k, text in enumerate(texts)]
+    row = compare_row(0, Number("10113", BOXES[0]), readings)
+    assert (row.ones, row.lost) == (ones, lost)
+
+
+def _run(pages: dict[str, list[Found]], picture: int = 7) -> dict[str, Any]:
+    run: dict[str, Any] = {"pages": {}, "mistakes": []}
+    for name, readings in pages.items():
+        tally = match(TRUTH, readings)
+        counts = ("numbers", "right", "silent", "made_up", "review")
+        run["pages"][name] = {"picture": picture, **{count: getattr(tally, count) for count in counts}}
+        run["mistakes"] += [{**mistake, "page": name} for mistake in tally.mistakes]
+    return run
+
+
+def test_two_runs_are_compared_number_by_number() -> None:
+    elsewhere = Rect(300, 10, 9, 20)
+    old = {"forms 1": [_found("758", BOXES[0]), _found("99", BOXES[1])],
+           "forms 2": [_found("75", BOXES[0], True), _found("27", BOXES[1]), _found("4", elsewhere)]}  # fmt: skip
+    new = {"forms 1": [_found("7", BOXES[0]), _found("2712", BOXES[1]), _found("4", elsewhere)],
+           "forms 2": [_found("75", BOXES[0]), _found("27", BOXES[1])]}  # fmt: skip
+    result = compare_runs(_run(old), _run(new))
+    assert [(c.page, c.truth, c.old, c.new, c.readings, c.worse) for c in result.changes] == [
+        ("forms 1", "27½", "silent", "right", ("99", ""), False),
+        ("forms 1", "758", "right", "silent", ("", "7"), True),
+        ("forms 1", "", "nothing", "made up", ("", "4"), True),
+        ("forms 2", "758", "review", "silent", ("75?", "75"), True),
+        ("forms 2", "", "made up", "nothing", ("4", ""), False),
+    ]
+    assert result.odd == 0
+
+
+def test_pages_that_cannot_be_compared_are_counted() -> None:
+    pages = {"forms 1": [_found("758", BOXES[0])]}
+    assert compare_runs(_run(pages), _run(pages, picture=8)).odd == 1
+    assert compare_runs(_run(pages), _run(pages | {"forms 2": []})).odd == 1
+
+
+@pytest.mark.parametrize(("better", "worse", "chance"), [(8, 0, 2 / 256), (3, 3, 1.0), (0, 0, 1.0), (1, 5, 14 / 64)])
+def test_chance_of_a_split(better: int, worse: int, chance: float) -> None:
+    assert sign_test(better, worse) == pytest.approx(chance)

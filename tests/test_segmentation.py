@@ -206,7 +206,7 @@ ROWS, COLUMNS = lines_of(1, 100, 200, 299), lines_of(1, 100, 200, 299, upright=T
 def test_cells_of_a_ruled_table(x: int, y: int, cell: tuple[int, int] | None) -> None:
     table = RuledTable.of(ROWS, COLUMNS, FRAME, 40)
     assert table is not None and table.cells_of([Box(x - 1, y - 1, 2, 2)]) == [cell]
-    assert RuledTable.of(ROWS[:2], COLUMNS, FRAME, 40) is None
+    assert RuledTable.of(ROWS[:1], COLUMNS, FRAME, 40) is None
 
 
 def test_a_cell_that_spans_others_goes_by_its_first() -> None:

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .boxes import amount, box_rows
+from .boxes import amount, bare_ones, box_rows, box_rows_and_table, dates, flowing_amount
+from .graded import bubbles, graded
 from .puzzles import puzzle
 from .registers import register
-from .sheet import DrawnPage, Rng
+from .scenes import desk, turned
+from .statements import statement
 from .tables import marksheet, printed
 from .text import form, ghost, words_only
+from .truth import DrawnPage, Rng
 
 KINDS: dict[str, Callable[[int, Rng], DrawnPage]] = {
     "marksheets": marksheet,
@@ -27,8 +30,19 @@ KINDS: dict[str, Callable[[int, Rng], DrawnPage]] = {
     "text": words_only,
     "ghosts": ghost,
     "puzzles": puzzle,
+    "statements": statement,
+    "graded": graded,
+    "dates": dates,
+    "mixed": box_rows_and_table,
+    "flowing": flowing_amount,
+    "bubbles": bubbles,
+    "turned": turned,
+    "desk": desk,
 }
 """What draws a page of each kind, from its number and a generator of random numbers."""
+DEALT = tuple(KINDS)
+"""The kinds that a benchmark of pages has unless it is told others."""
+KINDS["bare-ones"] = bare_ones
 
 
 def draw_page(kind: str, seed: int) -> DrawnPage:

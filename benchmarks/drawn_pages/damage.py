@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from digitscan.training.drawing import paper
 
-from .sheet import Canvas, Gray, Number, Rect, Rng, Sheet
+from .sheet import Sheet
+from .truth import Canvas, Gray, Number, Rect, Rng
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,14 @@ def damaged(sheet: Sheet, how: Damage, rng: Rng, back: Canvas | None = None) -> 
     low, high = _reach(matrix, w, h, bow)
     matrix = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1.0]]) @ matrix
     size = int(np.ceil(high[0] - low[0])), int(np.ceil(high[1] - low[1]))
-    numbers = tuple(replace(n, box=_moved(n.box, matrix, w, bow)) for n in sheet.numbers)
+    numbers = tuple(
+        replace(
+            n,
+            box=Rect.around(_moved(n.box.corners, matrix, w, bow)),
+            cells=tuple(tuple(map(tuple, _moved(np.array(c), matrix, w, bow).tolist())) for c in n.cells),
+        )
+        for n in sheet.numbers
+    )
     if not np.allclose(matrix, np.eye(3)) or bow:
         ys, xs = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float64)
         flat = cv2.perspectiveTransform(np.stack([xs, ys], axis=-1).reshape(1, -1, 2), np.linalg.inv(matrix))[0]
@@ -143,8 +151,8 @@ def _reach(matrix: NDArray[np.float64], w: int, h: int, bow: float) -> tuple[NDA
     return moved.min(axis=0), moved.max(axis=0)
 
 
-def _moved(box: Rect, matrix: NDArray[np.float64], width: int, bow: float) -> Rect:
-    return Rect.around(cv2.perspectiveTransform(_bent(box.corners, width, bow)[None], matrix)[0])
+def _moved(points: NDArray[np.float64], matrix: NDArray[np.float64], width: int, bow: float) -> NDArray[np.float64]:
+    return np.asarray(cv2.perspectiveTransform(_bent(points, width, bow)[None], matrix)[0], np.float64)
 
 
 def _shade(shape: tuple[int, ...], depth: float, rng: Rng) -> Canvas:

@@ -6,6 +6,7 @@ the tenth that is least like its fellows is left out, as no person could tell wh
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -20,7 +21,8 @@ from digitscan.training.handwriting import curve, draw, drawn_sources
 from digitscan.training.lines import draw_sign
 from digitscan.training.sources import Glyph, candidate_folders, load_mnist, tight
 
-from .sheet import Canvas, Rect, Rng, Sheet
+from .sheet import Sheet
+from .truth import Canvas, Rect, Rng
 
 _STEM: Stroke = ((0.05, 0.00), (0.05, 1.00))
 _LETTERS: dict[str, tuple[tuple[Stroke, ...], ...]] = {
@@ -56,6 +58,11 @@ _LETTERS: dict[str, tuple[tuple[Stroke, ...], ...]] = {
     "+": ((((0.30, 0.25), (0.30, 0.75)), ((0.05, 0.50), (0.55, 0.50))),),
 }
 """Letters of marks and grades, in a frame of height 1, as in `digitscan.training.allographs`."""
+
+
+def _apart(text: str) -> list[str]:
+    """Characters one by one, but a run of ``o``, zeros in one go, as one."""
+    return [m.group() for m in re.finditer("o+|.", text)]
 
 
 class _Pool(NamedTuple):
@@ -120,6 +127,8 @@ class Writer:
         """Width of the pen in heights of a digit."""
         self.bare = float(rng.choice([0.0, 1.0, rng.uniform()], p=[0.25, 0.5, 0.25])) if bare is None else bare
         self.gap = float(rng.uniform(0.05, 0.22))
+        self.least = 0.04
+        """No gap between two digits is smaller, in heights of a digit; below nothing they touch."""
         self._own: list[list[Glyph]] = []
         for glyphs, looks in zip(pool.glyphs, pool.looks, strict=True):
             like = np.linalg.norm(looks - looks[int(rng.integers(len(looks)))], axis=1)
@@ -143,12 +152,35 @@ class Writer:
         middle = height + lean / 2
         points = np.array([[middle + lean / 2, 4.0], [middle + bend, height / 2], [middle - lean / 2, height - 4.0]])
         points[[0, 2], 1] = height * 0.02 + 2, height * 0.98 + 2
-        return self._strokes(points, height)
+        return self.pen_stroke(points, height)
 
-    def _strokes(self, points: NDArray[np.float64], height: int) -> Canvas:
+    def pen_stroke(self, points: NDArray[np.float64], height: int) -> Canvas:
+        """A smooth stroke of this pen through points (N, 2), on a canvas for a digit `height` pixels high."""
         canvas = np.zeros((height + 8, 2 * height + 8), np.float32)
         pen = max(1, round(self.pen * height))
         cv2.polylines(canvas, [(curve(points) * 16).astype(np.int32)], False, 1.0, pen, cv2.LINE_AA, shift=4)
+        return trim(canvas)
+
+    def loops(self, count: int, height: int) -> Canvas:
+        """Zeros in one go, each running into the next: (h, w) float32, tight."""
+        rng = self.rng
+        turn = -np.pi / 2 - np.linspace(0, 2 * np.pi, 24, endpoint=False)  # from the top and leftwards
+        step, round_ = height * float(rng.uniform(0.72, 0.95)), height * float(rng.uniform(0.26, 0.34))
+        own = []
+        for k in range(count):
+            high = height * float(rng.uniform(0.85, 1.0))
+            xs, ys = k * step + round_ * np.cos(turn), height - high / 2 + high / 2 * np.sin(turn)
+            own.append(np.stack([xs, ys], axis=1))
+            if k + 1 < count:  # over to the next one's top
+                own.append(
+                    np.array([[k * step, height - high], [(k + 0.5) * step, height * float(rng.uniform(0.02, 0.2))]])
+                )
+        points = np.concatenate([*own, own[-1][:1]])
+        xs, ys = (points - points.min(axis=0) + 4).T
+        points = np.stack([xs, ys], axis=1)
+        canvas = np.zeros((int(np.ptp(ys)) + 10, int(np.ptp(xs)) + 10), np.float32)
+        pen = max(1, round(self.pen * height))
+        cv2.polylines(canvas, [(points * 16).astype(np.int32)], False, 1.0, pen, cv2.LINE_AA, shift=4)
         return trim(canvas)
 
     def letter(self, letter: str, height: int) -> Canvas:
@@ -162,7 +194,9 @@ class Writer:
         )
 
     def compose(self, text: str, height: float, over: int) -> tuple[Canvas, float]:
-        """Write digits, letters and signs in a row, on a canvas finer by `over`; digits `height` pixels high.
+        """Write digits, letters, signs and zeros in one go (``o``) in a row, on a canvas finer by `over`.
+
+        Digits are `height` pixels high.
 
         Returns
         -------
@@ -175,11 +209,13 @@ class Writer:
         pen = max(1, round(self.pen * high))
         parts: list[tuple[Canvas, float, float]] = []
         at = 0.0
-        for character in text:
+        for character in _apart(text):
             if character == " ":
                 at += 0.45 * high
                 continue
-            if character.isdigit():
+            if character[0] == "o":
+                own, rise = self.loops(len(character), round(0.9 * high)), 0.0
+            elif character.isdigit():
                 own, rise = (
                     self.digit(int(character), round(high * rng.uniform(0.92, 1.08))),
                     rng.normal(0, 0.03) * high,
@@ -194,7 +230,7 @@ class Writer:
                     own, share = draw_sign(character, max(6, round(high)), pen, rng)
                 rise = share * high
             parts.append((own, at, rise))
-            at += own.shape[1] + high * max(0.04, self.gap + rng.normal(0, 0.04))
+            at += own.shape[1] + high * max(self.least, self.gap + rng.normal(0, 0.04))
         top = max(own.shape[0] + rise for own, _, rise in parts)
         below = max(0.0, -min(rise for _, _, rise in parts))
         canvas = np.zeros((int(top + below) + 2, int(at + high)), np.float32)

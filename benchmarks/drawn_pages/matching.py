@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .sheet import Number, Rect
+from .truth import Number, Rect
+
+COUNTS = ("pages", "failed", "numbers", "right", "silent", "made_up", "review")
+"""What a `Tally` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class Found:
     box: Rect
     review: bool
     reason: str = ""
+    written: str = ""
 
     @property
     def digits(self) -> str:
@@ -57,7 +61,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Count another page's."""
-        for name in ("pages", "failed", "numbers", "right", "silent", "made_up", "review"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.mistakes += other.mistakes
 
@@ -69,6 +73,12 @@ def _entry(what: str, number: Number | None, readings: Sequence[Found], box: Rec
         "readings": [{"text": r.text, "review": r.review, "reason": r.reason} for r in readings],
         "box": [round(v, 1) for v in box],
     }
+
+
+def _fits(reading: Found, own: Sequence[Number]) -> bool:
+    """Whether a reading is one of these numbers, or all of them in a row, or holds no digit."""
+    together = "".join(n.text for n in sorted(own, key=lambda n: n.box.x))
+    return reading.digits in {"", together, *(text for n in own for text in (n.text, *n.also))}
 
 
 def match(numbers: Sequence[Number], readings: Sequence[Found]) -> Tally:
@@ -84,10 +94,6 @@ def match(numbers: Sequence[Number], readings: Sequence[Found]) -> Tally:
         right = [r for r in there if r.digits in (number.text, *number.also)]
         told = any(r.review for r in there)
         if number.optional:
-            wrong = sum(not r.review and bool(r.digits) for r in there) if not right else 0
-            tally.made_up += wrong
-            if wrong:
-                tally.mistakes.append(_entry("made up", number, there, number.box))
             continue
         tally.numbers += 1
         if right:
@@ -99,6 +105,11 @@ def match(numbers: Sequence[Number], readings: Sequence[Found]) -> Tally:
             continue
         tally.silent += not told
         tally.mistakes.append(_entry("review" if told else "silent", number, there, number.box))
+    for reading in readings:
+        own = [n for n in numbers if reading.box.overlap(n.box) > 0.5]
+        if own and all(n.optional for n in own) and not reading.review and not _fits(reading, own):
+            tally.made_up += 1
+            tally.mistakes.append(_entry("made up", own[0], [reading], reading.box))
     for reading in homeless:
         if reading.digits and not reading.review:
             tally.made_up += 1

@@ -8,7 +8,9 @@ import numpy as np
 
 from .damage import damaged, random_damage
 from .hands import Writer
-from .sheet import DrawnPage, Rng, RuleStyle, Sheet, pick_font
+from .printing import pick_font
+from .sheet import RuleStyle, Sheet
+from .truth import DrawnPage, Rect, Rng
 
 
 def puzzle(seed: int, rng: Rng) -> DrawnPage:
@@ -29,11 +31,13 @@ def puzzle(seed: int, rng: Rng) -> DrawnPage:
         for j in range(9):
             x, line = margin + (j + 0.5) * side, margin + (i + 0.5) * side + size / 2
             text = str(rng.integers(1, 10))
+            cell = Rect(margin + j * side, margin + i * side, side, side)
             if rng.random() < share:
-                sheet.note(text, sheet.print(text, x, line, size, font, 0.92, align="center"))
+                spot = sheet.print(text, x, line, size, font, 0.92, align="center")
+                sheet.note(text, spot, cells=[cell], size=size)
             elif rng.random() < hand:
                 spot = writer.write(sheet, text, x + rng.normal(0, 0.05) * side, line, size, 0.75, align="center")
-                sheet.note(text, spot)
+                sheet.note(text, spot, cells=[cell], size=size)
     how = random_damage(rng, size, corners=float(rng.uniform(0.0, 0.09)))
     how = replace(how, shadow=float(rng.uniform(0, 0.5)), skew_degrees=float(rng.normal(0, 2)), one_bit=False)
     image, numbers = damaged(sheet, how, np.random.default_rng(rng.integers(2**32)))

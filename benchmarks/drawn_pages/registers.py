@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from .damage import damaged, random_damage
-from .sheet import DrawnPage, Rect, Rng, Sheet, pick_font, rule_style, set_text, text_size
+from .printing import pick_font, set_text, text_size
+from .sheet import Sheet, rule_style
 from .tables import Ruling, draw_ruling
+from .truth import DrawnPage, Rect, Rng
 from .words import MONTHS, QUANTITIES
 
 
@@ -71,19 +73,21 @@ def register(seed: int, rng: Rng) -> DrawnPage:
             word = str(rng.choice(MONTHS)) if i == 0 else '"'
             sheet.print(word, xs[0] + (0.4 if i == 0 else 2.0) * size, line, 0.8 * size if i == 0 else size, font, dark)
         day = str(start + i)
-        sheet.note(day, sheet.print(day, xs[first + 1] - 0.7 * size, line, size, font, dark, align="right"))
+        cell = Rect(xs[first], line - 0.8 * size - 0.1 * pitch, xs[first + 1] - xs[first], pitch)
+        spot = sheet.print(day, xs[first + 1] - 0.7 * size, line, size, font, dark, align="right")
+        sheet.note(day, spot, cells=[cell], size=size)
         for j, own in enumerate(entries[i]):
             if own and i and rng.random() < 0.05:
                 sheet.print('"', xs[first + j + 1] + 2.0 * size, line, size, font, dark)
                 continue
             left, right = xs[first + j + 1], xs[first + j + 2]
             x = left + 1.1 * size if left_aligned else right - 0.9 * size - _entry_width(own, font, size)
-            _type(sheet, own, x, line, size, font, dark)
+            _type(sheet, own, x, line, size, font, dark, cell._replace(x=left, width=right - left))
     image, numbers = damaged(sheet, random_damage(rng, size), rng)
     return DrawnPage("registers", seed, image, numbers, "table")
 
 
-def _type(sheet: Sheet, text: str, x: float, line: float, size: float, font: Path, dark: float) -> None:
+def _type(sheet: Sheet, text: str, x: float, line: float, size: float, font: Path, dark: float, cell: Rect) -> None:
     """Type an entry and note it; a fraction is set small, one figure above the other."""
     plain = text.rstrip("½¼")
     spot = sheet.print(plain, x, line, size, font, dark)
@@ -98,10 +102,10 @@ def _type(sheet: Sheet, text: str, x: float, line: float, size: float, font: Pat
         sheet.stroke(bar, max(0.8, 0.07 * size), dark)
         spot = Rect.around(np.concatenate([p.corners for p in (spot, *parts) if p is not None]))
         whole = "".join(c for c in plain if c.isdigit())
-        sheet.note(whole + "1" + lower, spot, text, also=(whole,))
+        sheet.note(whole + "1" + lower, spot, text, also=(whole,), cells=[cell], size=size)
         return
     # A unit's letters are no part of the number.
     if plain.endswith(" m/m"):
         own = set_text(plain.removesuffix(" m/m"), font, size, sheet.over)
         spot = spot._replace(width=own.shape[1] / sheet.over)
-    sheet.note(plain, spot)
+    sheet.note(plain, spot, cells=[cell], size=size)

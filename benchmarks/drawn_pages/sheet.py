@@ -1,90 +1,17 @@
-"""A page being drawn: ink on a finer grid than the page's own pixels, and the truth of what stands on it."""
+"""A page being drawn: ink on a finer grid than the page's own pixels, and the numbers that stand on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from digitscan.training.fonts import find_fonts
-
-Rng = np.random.Generator
-Canvas = NDArray[np.float32]
-Gray = NDArray[np.uint8]
-
-_FINER = 4
-"""Print is set at so many times its size and reduced: a scanner averages, it does not hint."""
-
-
-class Rect(NamedTuple):
-    """An upright rectangle in pixels of the page: left, top, width, height; fractions are kept."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def corners(self) -> NDArray[np.float64]:
-        """Corners, clockwise from the top left, (4, 2)."""
-        x1, y1 = self.x + self.width, self.y + self.height
-        return np.array([[self.x, self.y], [x1, self.y], [x1, y1], [self.x, y1]])
-
-    def overlap(self, other: Rect) -> float:
-        """Common area as a share of the smaller rectangle, 0 to 1."""
-        w = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        h = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        smaller = min(self.width * self.height, other.width * other.height)
-        return max(0.0, w) * max(0.0, h) / smaller if smaller > 0 else 0.0
-
-    @classmethod
-    def around(cls, points: NDArray[np.float64]) -> Rect:
-        """The smallest rectangle that holds all points, (N, 2)."""
-        low, high = points.min(axis=0), points.max(axis=0)
-        return cls(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number on a page.
-
-    Attributes
-    ----------
-    text : str
-        Its digits alone, leading zeros too.
-    box : Rect
-        Its ink with all signs, in pixels of the page.
-    written : str
-        As it stands there.
-    also : tuple of str
-        Other digits that are right too: a printed half may be given as 12 or left out.
-    optional : bool
-        It may be read or left out, as a year in a heading; read wrong it counts as made up.
-    """
-
-    text: str
-    box: Rect
-    written: str = ""
-    also: tuple[str, ...] = ()
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DrawnPage:
-    """A page and its truth; `image` is (H, W) uint8, paper is light, `layout` what it is read with."""
-
-    kind: str
-    seed: int
-    image: Gray
-    numbers: tuple[Number, ...]
-    layout: str = "auto"
+from .printing import set_text, text_size
+from .truth import Canvas, Number, Rect, Rng
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,48 +43,6 @@ def rule_style(rng: Rng, text_height: float) -> RuleStyle:
     return RuleStyle(
         max(0.8, min(weight, 0.2 * text_height)), darkness, pattern, float(rng.choice([0.0, rng.uniform(0, 1.2)]))
     )
-
-
-@cache
-def printed_fonts() -> tuple[Path, ...]:
-    """Free fonts of this machine whose digits are those of books and forms, in order of their file names."""
-    own = (p for p in find_fonts()[0] if not any(s in p.name for s in ("Siz", "NonUni", "Display", "DSEG", "Math")))
-    return tuple(p for p in own if 50 < -_face(p, 100).getbbox("0", anchor="ls")[1] < 100)
-
-
-def pick_font(rng: Rng, like: str = "") -> Path:
-    """A printed font at random; of those whose name holds `like` where there are any."""
-    fonts = printed_fonts()
-    wanted = [p for p in fonts if like.lower() in p.name.lower()] or list(fonts)
-    return wanted[int(rng.integers(len(wanted)))]
-
-
-@cache
-def _face(path: Path, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(path), size)
-
-
-def set_text(text: str, font: Path, size: float, over: int) -> Canvas:
-    """Print at `size` pixels a digit's height on a canvas `over` times finer: (h, w) float32 ink 0 to 1, tight."""
-    fine = _FINER * over
-    # A digit is about 0.72 of the nominal size high, whatever the font.
-    probe = _face(font, 100).getbbox("0", anchor="ls")
-    face = _face(font, max(4, round(100 * size * fine / max(1, -probe[1]))))
-    left, top, right, bottom = (int(v) for v in face.getbbox(text, anchor="ls"))
-    w, h = max(1, right - left), max(1, bottom - top)
-    image = Image.new("L", (w + 2 * fine, h + 2 * fine), 0)
-    ImageDraw.Draw(image).text((fine - left, fine - top), text, fill=255, font=face, anchor="ls")
-    large = np.asarray(image, np.float32) / 255
-    rows, columns = (max(1, round(side / _FINER)) for side in large.shape)
-    return np.asarray(cv2.resize(large, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def text_size(text: str, font: Path, size: float) -> tuple[float, float]:
-    """Width of print, and how far it hangs below its line, in units of `size`'s pixel."""
-    face = _face(font, 100)
-    scale = size / max(1, -face.getbbox("0", anchor="ls")[1])
-    left, _, right, bottom = face.getbbox(text, anchor="ls")
-    return (right - left) * scale, bottom * scale
 
 
 @dataclass(eq=False)
@@ -207,12 +92,14 @@ class Sheet:
         return self.put(own, x - 1, line + hangs + 1 - own.shape[0] / self.over, darkness, erase=erase)
 
     def note(
-        self, digits: str, box: Rect | None, written: str = "", *, also: tuple[str, ...] = (), optional: bool = False
-    ) -> None:
+        self, digits: str, box: Rect | None, written: str = "", *, also: tuple[str, ...] = (), optional: bool = False,
+        cells: Sequence[Rect] = (), size: float = 0.0,
+    ) -> None:  # fmt: skip
         """Note a number as truth; signs among its digits are left out, and nothing is noted without digits or ink."""
         text = "".join(c for c in digits if c in "0123456789")
         if text and box is not None:
-            self.numbers.append(Number(text, box, written or digits, also, optional))
+            quads = tuple(cell.quad for cell in cells)
+            self.numbers.append(Number(text, box, written or digits, also, optional, quads, size))
 
     def rule(self, x0: float, y0: float, x1: float, y1: float, style: RuleStyle) -> None:
         """Draw a rule from one point to another."""

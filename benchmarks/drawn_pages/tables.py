@@ -8,7 +8,9 @@ import numpy as np
 
 from .damage import damaged, random_damage
 from .hands import Writer
-from .sheet import DrawnPage, Rect, Rng, RuleStyle, Sheet, pick_font, rule_style, text_size
+from .printing import pick_font, text_size
+from .sheet import RuleStyle, Sheet, rule_style
+from .truth import DrawnPage, Rect, Rng
 from .words import NAMES, SUBJECTS, WORDS
 
 
@@ -91,6 +93,7 @@ def marksheet(seed: int, rng: Rng) -> DrawnPage:
     for i in range(rows + heading):
         foot = ys[i + 1] - max(clear, 0.5 * (pitch - height) + rng.normal(0, 0.04) * height)
         for (kind, _), left, right in zip(columns, xs, xs[1:], strict=False):
+            cell = Rect(left, ys[i], right - left, ys[i + 1] - ys[i])
             middle, inside = (left + right) / 2, right - left - 2 * clear - 2
             if heading and i == 0:
                 word = {
@@ -110,7 +113,8 @@ def marksheet(seed: int, rng: Rng) -> DrawnPage:
                 sheet.print(str(rng.choice(NAMES)), left + 0.4 * height, foot, 0.65 * height, font, 0.85)
             elif kind == "serial printed":
                 own = str(index + 1)
-                sheet.note(own, sheet.print(own, middle, foot, 0.65 * height, font, 0.85, align="center"))
+                spot = sheet.print(own, middle, foot, 0.65 * height, font, 0.85, align="center")
+                sheet.note(own, spot, cells=[cell], size=0.65 * height)
             elif kind == "grade":
                 grade = str(rng.choice(list("AABBCCDF"))) + str(rng.choice(["", "", "+", "-"]))
                 writer.write(sheet, grade, middle, foot, height, dark, align="center", squeeze=inside)
@@ -122,7 +126,8 @@ def marksheet(seed: int, rng: Rng) -> DrawnPage:
                         writer.write(sheet, own, middle, foot, height, dark, align="center", squeeze=inside)
                     continue
                 x = middle + rng.normal(0, 0.1) * height
-                sheet.note(own, writer.write(sheet, own, x, foot, height, dark, align="center", squeeze=inside))
+                spot = writer.write(sheet, own, x, foot, height, dark, align="center", squeeze=inside)
+                sheet.note(own, spot, cells=[cell], size=height)
     image, numbers = damaged(sheet, random_damage(rng, height), rng)
     return DrawnPage("marksheets", seed, image, numbers, "table")
 
@@ -191,9 +196,12 @@ def printed(seed: int, rng: Rng) -> DrawnPage:
         foot = (top + bottom + size) / 2
         if numbered:
             own = f"{i // 8 + 1}.{i % 8 + 1}" if rng.random() < 0.5 else str(i + 1)
-            sheet.note(own, sheet.print(own, xs[0] + pad, foot, size, font, dark))
+            cell = Rect(xs[0], top, xs[1] - xs[0], bottom - top)
+            sheet.note(own, sheet.print(own, xs[0] + pad, foot, size, font, dark), cells=[cell], size=size)
         sheet.print(words[i], xs[first] + pad, foot, size, font, dark)
         for j, own in enumerate(cells[i]):
-            sheet.note(own, sheet.print(own, xs[first + j + 2] - pad, foot, size, font, dark, align="right"))
+            spot = sheet.print(own, xs[first + j + 2] - pad, foot, size, font, dark, align="right")
+            left, right = xs[first + j + 1], xs[first + j + 2]
+            sheet.note(own, spot, cells=[Rect(left, top, right - left, bottom - top)], size=size)
     image, numbers = damaged(sheet, random_damage(rng, size), rng)
     return DrawnPage("printed", seed, image, numbers, "table")

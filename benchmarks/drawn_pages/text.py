@@ -9,7 +9,9 @@ import numpy as np
 
 from .damage import damaged, random_damage
 from .hands import Writer
-from .sheet import Canvas, DrawnPage, Rect, Rng, RuleStyle, Sheet, pick_font, rule_style, text_size
+from .printing import pick_font, text_size
+from .sheet import RuleStyle, Sheet, rule_style
+from .truth import Canvas, DrawnPage, Rect, Rng
 from .words import FIELD_LABELS, NAMES, SMALL_WORDS, WORDS
 
 
@@ -84,7 +86,9 @@ def form(seed: int, rng: Rng) -> DrawnPage:
         elif rng.random() < 0.9:
             text = _number(rng)
             x = start + size * float(rng.uniform(0, 2))
-            sheet.note(text, writer.write(sheet, text, x, y - rng.uniform(0, 0.15) * size, high, pen_dark))
+            spot = writer.write(sheet, text, x, y - rng.uniform(0, 0.15) * size, high, pen_dark)
+            field = Rect(start - 0.4 * size, y - 2.2 * size, 12 * size, 2.8 * size)
+            sheet.note(text, spot, cells=[field], size=high)
     y = _paragraph(sheet, rng, margin, y + size, width, after, font, size, dark)
     if rng.random() < 0.5:
         writer.scrawl(sheet, margin + 0.5 * width, sheet.height - 0.8 * margin, 9 * size, 2 * size, pen_dark)
@@ -169,7 +173,10 @@ def ghost(seed: int, rng: Rng) -> DrawnPage:
     for k in range(int(rng.choice([0, 0, 1, 1, 2, 3]))):
         text = str(rng.integers(10, 1000000))
         x, y = sheet.width * float(rng.uniform(0.1, 0.5)), sheet.height * (0.25 + 0.22 * k) + size
-        sheet.note(text, writer.write(sheet, text, x, y, 1.5 * size, float(rng.uniform(0.8, 1.0))))
+        spot = writer.write(sheet, text, x, y, 1.5 * size, float(rng.uniform(0.8, 1.0)))
+        if spot is not None:
+            line = Rect(spot.x - 2 * size, y - 1.8 * size, spot.width + 4 * size, 2.2 * size)
+            sheet.note(text, spot, cells=[line], size=1.5 * size)
         if rng.random() < 0.5:
             sheet.print(str(rng.choice(NAMES)) + ":", 0.3 * size, y, 0.8 * size, pick_font(rng), 0.9)
     for _ in range(int(rng.integers(0, 3))):  # folds

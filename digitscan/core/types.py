@@ -147,6 +147,8 @@ class BinaryPage:
         Soft ink: contrast against the local paper, 0 paper … 255 full ink.
     mask : (H, W) bool
         Ink pixels; printed rules and boxes are already gone.
+    ruled : (H, W) bool
+        Ink pixels, printed rules and boxes and all.
     skew_degrees : float
         Angle by which the source was turned (positive: counter-clockwise as seen) to stand straight.
     to_source : (3, 3) float64
@@ -156,6 +158,7 @@ class BinaryPage:
     ref: PageRef
     ink: Ink
     mask: Mask
+    ruled: Mask
     skew_degrees: float
     to_source: Transform
 

@@ -35,6 +35,8 @@ class ReadString:
     """Its shapes and heights are those of letters too: "oil" and "well" rather than 011 and 6111."""
     written: str = ""
     """The text with its points, commas, dashes and signs; empty where they were not read."""
+    doubt: str = ""
+    """Why a person should look, however likely the text is: both readers differ, or a stroke was not read."""
     struck: bool = False
     """A stroke goes through all of it, or digits of it are scribbled over: what it says counts no more."""
 

@@ -70,6 +70,10 @@ class LinePosteriors:
         logs = np.mean([log_probabilities(answer, asked) for answer in answers], axis=0)
         return dict(zip(asked, logs.tolist(), strict=True))
 
+    def likeliest(self) -> str:
+        """The likeliest text of digits, over all views; empty where there is most likely none."""
+        return max(self.log_probabilities([""]).items(), key=lambda item: item[1])[0]
+
     @property
     def struck(self) -> float:
         """How sure it is that digits are struck out, 0 to 1."""

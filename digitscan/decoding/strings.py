@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,11 +46,17 @@ class StringParameters:
     """The same on a page: there are words too, whose letters run together. [probability; tried]"""
     nothing: float = 0.9
     """How sure the line recognizer must be that a string on a page is a word. [probability; tried]"""
+    beside: float = 1.0
+    """Gap up to which a mark of digit size beside a number may be part of it. [heights; tried]"""
+    plain: float = 0.98
+    """A number all of whose digits are this sure is told, where the line recognizer sees none. [probability; tried]"""
     behind_stroke: float = -1.2
     """Mean over its views from which a text behind a stroke is a number. [log units; tried]"""
 
 
 _P = StringParameters()
+_CLOSED = re.compile("1[-=]+$")
+"""An amount whose last digit and dash may be the two strokes that close it: ``5000/-``."""
 
 
 def _tight(a: Box, b: Box, height: float) -> bool:
@@ -146,13 +153,21 @@ def read_string(
     if line is not None and line.struck > (_P.struck if one_number else _P.struck_on_page):
         return _struck_reading(line, one_number=one_number)
     if line is not None and not one_number and line.nothing > _P.nothing:
-        return []
+        alone = _read_by_lattice(edges, posteriors, pieces, height, config, one_number=False, marked=marked)
+        told = "the line recognizer sees no number"
+        return [replace(number, doubt=told) for number in alone if _plain_number(number)]
     if line is not None:
         rivals = rank_texts(edges, posteriors, pieces, height, reject_cost, line, one_number=one_number)
         if rivals:
             together = _read_together(rivals, edges, posteriors, line, config, one_number=one_number)
             return [] if not one_number and _no_number(together.digits, together.confidence, config) else [together]
-    return _read_by_lattice(edges, posteriors, pieces, height, config, one_number=one_number, marked=marked)
+    found = _read_by_lattice(edges, posteriors, pieces, height, config, one_number=one_number, marked=marked)
+    if line is not None and found:
+        own, other = " ".join(number.text for number in found), line.likeliest()
+        if other != own.replace(" ", ""):
+            told = f"the two readers differ: {own} or {other or 'nothing'}"
+            found = [replace(number, doubt=number.doubt or told) for number in found]
+    return found
 
 
 def _read_by_lattice(
@@ -203,9 +218,29 @@ def _read_by_lattice(
                 reason=unsure(digits),
                 maybe_word=not one_number and _like_letters(digits),
                 written="" if marked else text,
+                doubt=_unread(run, paths[0], edges, height),
             )
         )
     return found
+
+
+def _plain_number(number: ReadString) -> bool:
+    """Whether the digits alone are beyond doubt, and no ones and zeros, which letters look like."""
+    return min(d.confidence for d in number.digits) >= _P.plain and bool(set(number.text) - set("01"))
+
+
+def _unread(run: Sequence[Symbol], path: Path, edges: Sequence[Edge], height: float) -> str:
+    """What stands close beside the digits of a number, as high as they are, and was not read; or nothing."""
+    own = {symbol.edge for symbol in run}
+    box = union(edges[symbol.edge].box for symbol in run if symbol.digit is not None or not edges[symbol.edge].small)
+    for symbol in path.symbols:
+        edge = edges[symbol.edge]
+        if symbol.digit is not None or edge.small or symbol.edge in own:
+            continue
+        if edge.box.x - box.right < _P.beside * height and box.x - edge.box.right < _P.beside * height:
+            side = "right" if edge.box.center[0] > box.center[0] else "left"
+            return f"a stroke at the {side} was not read"
+    return ""
 
 
 def read_behind_stroke(line: LinePosteriors) -> list[ReadString]:
@@ -266,6 +301,13 @@ def _read_together(
     weights = np.exp(evidence - evidence[0])
     weights /= weights.sum()
     best = rivals[0]
+    by_line = max(rivals, key=lambda rival: rival.line)
+    by_lattice = max(rivals, key=lambda rival: rival.lattice)
+    rival = by_line if by_line.text != best.text else by_lattice
+    doubt = f"the two readers differ: {best.text} or {rival.text}" if rival.text != best.text else ""
+    written = line.written(best.text)
+    if not doubt and _CLOSED.search(written):
+        doubt = "the last 1 may be the stroke before the closing dash"
     digits = digits_of(best, edges, posteriors, line)
     alternatives = tuple(
         Alternative(rival.text, float(weight))
@@ -280,7 +322,8 @@ def _read_together(
         alternatives=alternatives,
         reason=unsure(digits),
         maybe_word=not one_number and _like_letters(digits),
-        written=line.written(best.text),
+        written=written,
+        doubt=doubt,
     )
 
 

@@ -18,9 +18,7 @@ from digitscan.forms.constraints import constraint_of
 from digitscan.forms.cut import Cutter
 from digitscan.forms.form_page import FormPage, PrintedText, Slot
 from digitscan.forms.template import MM_PER_INCH, Template
-from digitscan.imaging.binarize import binarize, soft_ink
-from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
-from digitscan.imaging.geometry import flatten_photo, quarter_turn
+from digitscan.imaging.geometry import flatten_photo
 from digitscan.micr.read import ReadMicr, read_micr_lines
 from digitscan.micr.standard import (
     BASE_INCH,
@@ -97,15 +95,13 @@ def find_cheques(image: GrayImage, forms: Sequence[FormPage]) -> Cheques | None:
     views = [(image, np.eye(3))]
     if (flat := flatten_photo(image)) is not None:
         views.insert(0, flat)
-    for turn in (0, 180, 90, 270):
-        for view, to_view in views:
-            turned, to_turned = quarter_turn(view, turn)
-            lines, to_upright = _lines(turned)
-            if lines:
-                back = np.asarray(np.linalg.inv(to_upright @ to_turned @ to_view), np.float64)
-                laid = [_laid(image, lines, back, form) for form in forms]
-                best = max(laid, key=lambda found: (_is_of_its_size(lines[0], found[1].form), found[0]))
-                return best[1]  # the first of equals
+    for view, to_view in views:
+        lines = [_on_cheque(line) for line in read_micr_lines(view) if line.text.count(TRANSIT) >= 2]
+        if lines:
+            back = np.asarray(np.linalg.inv(to_view), np.float64)
+            laid = [_laid(image, lines, back, form) for form in forms]
+            best = max(laid, key=lambda found: (_is_of_its_size(lines[0], found[1].form), found[0]))
+            return best[1]  # the first of equals
     return None
 
 
@@ -115,22 +111,16 @@ def _is_of_its_size(line: ReadMicr, form: FormPage) -> bool:
     return size is not None and (size[0] > _WIDE_MM) == (0 <= line.text.find(ON_US) < line.text.index(TRANSIT))
 
 
-def _lines(image: GrayImage) -> tuple[list[ReadMicr], Transform]:
-    """The lines that name a bank, and the way from the image to where they were read."""
-    ink = soft_ink(image)
-    mask, _ = binarize(ink)
-    straighten: Transform = np.eye(3)
-    skew = estimate_skew(mask)
-    if abs(skew) >= NEGLIGIBLE_DEGREES:
-        ink, straighten = turn_ink(ink, skew)
-        mask, _ = binarize(ink)
-    return [_on_cheque(line) for line in read_micr_lines(ink, mask) if line.text.count(TRANSIT) >= 2], straighten
-
-
 def _on_cheque(line: ReadMicr) -> ReadMicr:
     """A line without what stands right of place 1: that is no more of this cheque."""
     last = line.text.index(TRANSIT) + TRANSIT_POSITION
-    return replace(line, places=line.places[:last], posteriors=line.posteriors[:last], unread=line.unread[:last])
+    return replace(
+        line,
+        places=line.places[:last],
+        posteriors=line.posteriors[:last],
+        unread=line.unread[:last],
+        corners=line.corners[:last],
+    )
 
 
 def _laid(image: GrayImage, lines: Sequence[ReadMicr], to_image: Transform, form: FormPage) -> tuple[int, Cheques]:

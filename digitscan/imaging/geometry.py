@@ -73,6 +73,11 @@ class GeometryParameters:
 _P = GeometryParameters()
 
 
+def moving(x: float, y: float) -> Transform:
+    """From pixels of a part of an image to those of the whole, whose part begins at (x, y)."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+
+
 def is_light_on_dark(image: GrayImage) -> bool:
     """Whether ink is lighter than paper.
 

@@ -14,29 +14,33 @@ from digitscan.imaging.frame import without_frame
 from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn
 from digitscan.imaging.rules import RulingLines, find_rules, line_mask, remove_rules
 
-_HALVING: Transform = np.array([[0.5, 0.0, -0.25], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
-"""From pixels of a page to those of its half, whose centres lie between theirs."""
+
+def scaling(scale: float) -> Transform:
+    """From pixels of a page to those of the page enlarged by `scale`; centres of pixels lie at whole numbers."""
+    off = (scale - 1) / 2
+    return np.array([[scale, 0.0, off], [0.0, scale, off], [0.0, 0.0, 1.0]])
 
 
 def find_ink(
-    page: RasterPage, config: Config, turn: int, look: Observer, *, halved: bool = False
+    page: RasterPage, config: Config, turn: int, look: Observer, *, scale: float = 1.0
 ) -> tuple[BinaryPage, InkLevels, RulingLines]:
     """Everything before segmentation: polarity, quarter turn, perspective, ink, skew, rules.
 
-    A page that is `halved` has a quarter of the pixels; the way back to the source makes up for it.
+    The page is enlarged by `scale` first; the way back to the source makes up for it.
     """
     imaging = config.imaging
     single = config.layout in (Layout.LINE, Layout.DIGIT)
     image: GrayImage = page.image
-    if halved:
-        image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-        look("halved", image)
+    if scale != 1:
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=how), np.uint8)
+        look("scaled", image)
     light = imaging.polarity == "light-on-dark" or (imaging.polarity == "auto" and is_light_on_dark(image))
     if light:
         image = np.asarray(cv2.bitwise_not(image), np.uint8)
     image, to_page = quarter_turn(image, turn)
-    if halved:
-        to_page = to_page @ _HALVING
+    if scale != 1:
+        to_page = to_page @ scaling(scale)
     look("turned", image)
     if imaging.rectify and not single:
         sheet = blank_ground(image)
@@ -62,7 +66,7 @@ def find_ink(
             look("deskewed", mask)
         else:
             skew = 0.0
-    rules = RulingLines()
+    rules, ruled = RulingLines(), mask
     if imaging.remove_rules and config.layout is not Layout.DIGIT:
         line = config.layout is Layout.LINE
         rules, pixels = find_rules(mask if line else line_mask(ink, levels), line=line)
@@ -72,7 +76,7 @@ def find_ink(
     elif imaging.remove_rules:
         mask = without_frame(mask)
         look("without frame", mask)
-    return BinaryPage(page.ref, ink, mask, skew, np.asarray(np.linalg.inv(to_page), np.float64)), levels, rules
+    return BinaryPage(page.ref, ink, mask, ruled, skew, np.asarray(np.linalg.inv(to_page), np.float64)), levels, rules
 
 
 def _window(image: GrayImage, layout: Layout) -> int | None:

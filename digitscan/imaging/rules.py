@@ -105,6 +105,8 @@ class RulingLines:
         How many rows and columns of cells each frame has.
     thickness_px : float
         Typical line thickness.
+    pixels : (H, W) uint8 or None
+        1 where their ink is.
     """
 
     horizontals: list[Box] = field(default_factory=list)
@@ -112,6 +114,7 @@ class RulingLines:
     frames: list[Box] = field(default_factory=list)
     frame_cells: list[tuple[int, int]] = field(default_factory=list)
     thickness_px: float = 0.0
+    pixels: Pixels | None = None
 
 
 def rule_length(shape: tuple[int, int]) -> int:
@@ -332,7 +335,10 @@ def _line_work(
     def group_of(boxes: NDArray[np.int32]) -> NDArray[np.int32]:
         found = np.zeros(len(boxes), np.int32)
         for index, (x, y, w, h) in enumerate(boxes // 4):
-            found[index] = groups[y : y + h + 1, x : x + w + 1].max()
+            # The box of a long line that falls holds other marks too: its own are the most.
+            inside = groups[y : y + h + 1, x : x + w + 1]
+            inside = inside[inside > 0]
+            found[index] = np.bincount(inside).argmax() if len(inside) else 0
         return found
 
     h_group, v_group = group_of(h_boxes), group_of(v_boxes)
@@ -438,6 +444,7 @@ def find_rules(mask: Mask, *, line: bool = False, shortest: int = 0) -> tuple[Ru
         frames=groups.frames,
         frame_cells=groups.cells,
         thickness_px=thickness,
+        pixels=np.asarray(found, np.uint8),
     ), np.asarray(found, np.uint8)
 
 

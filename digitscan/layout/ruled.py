@@ -7,7 +7,7 @@ column, as in a spreadsheet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,10 @@ _LEAST = 0.3
 """Share of a table's side that segments must cover to be one of its lines."""
 _WALL = 0.35
 """Share of a cell's side from which a line stands there: print breaks, and digits are taken out of lines."""
+_REACHES = 0.6
+"""Share of the height of one row at least that a column's line covers: print breaks, and lines lean."""
+_LONG = 2.8
+"""Ink of a line in the shortest pieces found for sure, from which no stroke of a digit is as long."""
 _STRAIGHT = 4.0
 """Pixels between the leftmost and the rightmost place of a line that counts as straight."""
 
@@ -42,6 +46,21 @@ class RuledLine:
     def at(self, place: float) -> float:
         """Its position at a place along it; beyond its ends as at the nearer one."""
         return float(np.interp(place, self.along, self.across))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where it begins and ends along itself."""
+        return float(self.spans[:, 0].min()), float(self.spans[:, 1].max())
+
+    def inked(self) -> float:
+        """Pixels along it that have ink."""
+        return float((self.spans[:, 1] - self.spans[:, 0]).sum())
+
+    def posts(self, step: float) -> list[Box]:
+        """A vertical line as thin boxes of so many pixels' height, one below the other, from end to end."""
+        first, last = self.ends
+        tops = np.arange(first, last, max(step, 1.0))
+        return [Box(round(self.at(y + step / 2)), round(y), 1, round(min(step, last - y)) + 1) for y in tops.tolist()]
 
     def covered(self, start: NDArray[np.float64], stop: NDArray[np.float64]) -> NDArray[np.float64]:
         """Share of each of some stretches in which it has ink, (N,)."""
@@ -92,6 +111,33 @@ def ruled_lines(segments: Sequence[Box], frame: Box, *, horizontal: bool) -> lis
     return sorted(lines, key=lambda line: float(np.median(line.across)))
 
 
+def upright_courses(segments: Sequence[Box], apart: float, least: float, cover: float = _LEAST) -> list[RuledLine]:
+    """Vertical lines of a page, closed or not: segments that go on from one another, however broken.
+
+    Parameters
+    ----------
+    segments : sequence of Box
+        Vertical rule segments.
+    apart : float
+        How far sideways a line may wander from one segment to the next, in pixels.
+    least : float
+        Pixels of ink that make a line.
+    cover : float
+        Share of its length that has ink.
+    """
+    if not segments:
+        return []
+    start, stop, across = np.array([(s.y, s.bottom, s.center[0]) for s in segments], np.float64).T
+    lines = []
+    for group in _levels(start, stop, across, apart):
+        order = group[np.argsort(start[group])]
+        inked = float((stop[order] - start[order]).sum())
+        if inked >= max(least, cover * float(stop[order].max() - start[order].min())):
+            spans = np.stack([start[order], stop[order]], axis=1)
+            lines.append(RuledLine((start[order] + stop[order]) / 2, across[order], spans))
+    return lines
+
+
 def _levels(
     start: NDArray[np.float64], stop: NDArray[np.float64], across: NDArray[np.float64], apart: float
 ) -> list[NDArray[np.int64]]:
@@ -132,7 +178,7 @@ class RuledTable:
 
     @classmethod
     def of(cls, horizontals: Sequence[Box], verticals: Sequence[Box], frame: Box, shortest: float) -> RuledTable | None:
-        """The table of a frame; None where its lines make less than two rows or two columns.
+        """The table of a frame; None where its lines close no cell.
 
         Parameters
         ----------
@@ -144,9 +190,13 @@ class RuledTable:
         """
         rows = ruled_lines(horizontals, frame, horizontal=True)
         columns = ruled_lines(verticals, frame, horizontal=False)
-        if len(rows) < 3 or len(columns) < 3:
+        if len(rows) < 2:
             return None
-        return cls(frame, rows, columns, _spanned(rows, columns, shortest))
+        # A column's line goes from line to line somewhere; a slash, or the stem of a digit, does so nowhere.
+        columns = [line for line in columns if _reaches(line, rows) or line.inked() >= _LONG * shortest]
+        if len(columns) < 2:
+            return None
+        return cls(frame, rows, columns, spanned(rows, columns, shortest))
 
     def cells_of(self, boxes: Sequence[Box]) -> list[tuple[int, int] | None]:
         """1-based row and column of the cell that holds each box's middle; None outside the table."""
@@ -156,6 +206,10 @@ class RuledTable:
         inside = (rows > 0) & (rows < len(self.rows)) & (columns > 0) & (columns < len(self.columns))
         first = 1 + self.first[np.where(inside, rows, 1) - 1, np.where(inside, columns, 1) - 1]
         return [(int(r), int(c)) if within else None for (r, c), within in zip(first, inside, strict=True)]
+
+    def height(self) -> float:
+        """Typical height of its rows in pixels."""
+        return float(np.median(np.diff([float(np.median(row.across)) for row in self.rows])))
 
     def walls(self) -> list[Box]:
         """The vertical lines between its cells as thin boxes, none within a cell that spans; straight ones whole."""
@@ -175,11 +229,29 @@ class RuledTable:
         return found
 
 
-def _spanned(rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: float) -> NDArray[np.int64]:
+def _reaches(line: RuledLine, rows: Sequence[RuledLine]) -> bool:
+    """Whether a vertical line covers most of the way between two neighbouring horizontal ones."""
+    middle = float(np.median(line.across))
+    levels = np.array([row.at(middle) for row in rows])
+    return bool((line.covered(levels[:-1], levels[1:]) >= _REACHES).any())
+
+
+Traced = Callable[[RuledLine, float, float, bool], bool]
+"""Whether a line, from and to so far along it, has left a trace: the last tells horizontal ones."""
+
+
+def _untraced(line: RuledLine, start: float, stop: float, horizontal: bool) -> bool:
+    return False
+
+
+def spanned(
+    rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: float, traced: Traced = _untraced
+) -> NDArray[np.int64]:
     """First cell of every cell, see `RuledTable`: cells without a line between are one, where they make a rectangle."""
     height, width = len(rows) - 1, len(columns) - 1
-    open_right = _open_sides(columns, rows, shortest)[:, :height].T  # (height, width + 1), the left side of each cell
-    open_below = _open_sides(rows, columns, shortest)[:, :width]  # (height + 1, width), the upper side of each cell
+    # (height, width + 1), the left side of each cell; (height + 1, width), the upper side of each
+    open_right = _open_sides(columns, rows, shortest, traced, horizontal=False)[:, :height].T
+    open_below = _open_sides(rows, columns, shortest, traced, horizontal=True)[:, :width]
     group = np.arange(height * width).reshape(height, width)
     for r, c in np.argwhere(open_right[:, 1:width]):
         group[group == group[r, c + 1]] = group[r, c]
@@ -194,7 +266,9 @@ def _spanned(rows: Sequence[RuledLine], columns: Sequence[RuledLine], shortest: 
     return first
 
 
-def _open_sides(lines: Sequence[RuledLine], others: Sequence[RuledLine], shortest: float) -> NDArray[np.bool_]:
+def _open_sides(
+    lines: Sequence[RuledLine], others: Sequence[RuledLine], shortest: float, traced: Traced, *, horizontal: bool
+) -> NDArray[np.bool_]:
     """Where lines are missing between those that cross them: (len(lines), len(others) - 1)."""
     found = np.zeros((len(lines), len(others) - 1), bool)
     for own, line in zip(found, lines, strict=True):
@@ -202,4 +276,6 @@ def _open_sides(lines: Sequence[RuledLine], others: Sequence[RuledLine], shortes
         places = np.array([other.at(middle) for other in others])
         sides = np.diff(places)
         own[:] = (sides >= shortest) & (line.covered(places[:-1], places[1:]) < _WALL)
+        for k in np.flatnonzero(own).tolist():
+            own[k] = not traced(line, float(places[k]), float(places[k + 1]), horizontal)
     return found

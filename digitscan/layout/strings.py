@@ -146,7 +146,7 @@ def _crossed(a: NDArray[np.float64], b: NDArray[np.float64], posts: NDArray[np.f
     return bool(((between > low) & (between < high) & (posts[:, 1] <= middle_y) & (posts[:, 3] >= middle_y)).any())
 
 
-def _edges_of(boxes: Sequence[Box]) -> NDArray[np.float64]:
+def edges_of(boxes: Sequence[Box]) -> NDArray[np.float64]:
     """(N, 4) left, top, right, bottom."""
     return np.array([[b.x, b.y, b.right, b.bottom] for b in boxes], np.float64).reshape(-1, 4)
 
@@ -176,12 +176,12 @@ def find_strings(
     ids = ids[np.argsort(found.boxes[ids, 0], kind="stable")]
     rects = found.boxes[ids].astype(np.float64)
     edges = np.concatenate([rects[:, :2], rects[:, :2] + rects[:, 2:]], axis=1)
-    posts = _edges_of(barriers.posts)
+    posts = edges_of(barriers.posts)
     low = found.boxes[:, 3] < 0.5 * float(np.median(rects[:, 3]))
     small = found.boxes[(~keep | low) & (found.areas >= 5)].astype(np.float64)
     small = small[np.argsort(small[:, 0], kind="stable")]
     marks = np.concatenate([small[:, :2], small[:, :2] + small[:, 2:]], axis=1)
-    following = _chain(edges, posts, marks, gap, _edges_of(barriers.lanes))
+    following = _chain(edges, posts, marks, gap, edges_of(barriers.lanes))
     owner = list(range(len(ids)))
 
     def root(k: int) -> int:

@@ -1,1 +1,1 @@
-"""The line of magnetic characters (E-13B) at a cheque's foot: its standard, where it lies, what it says."""
+"""The line of magnetic characters at a cheque's foot: found, read, and parted into groups."""

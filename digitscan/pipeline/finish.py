@@ -5,6 +5,7 @@ PreparedPage, posteriors, what the line recognizer says ─ finish_page ─> Pag
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -65,6 +66,8 @@ def finish_page(
             once = numbers[:1] if string.struck not in told else []
             numbers = [replace(n, box=string.struck, struck=True, reason="struck out", confidence=1.0) for n in once]
             told.update([string.struck] if once else [])
+        if string.left_over is not None:
+            numbers = [_with_stroke(number, string.left_over) for number in numbers]
         read.extend((number, string.cell) for number in numbers)
         numbered.append(bool(numbers))
     if not whole:
@@ -72,6 +75,8 @@ def finish_page(
     if page.layout is Layout.TABLE and not page.table_found:
         cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
         read = without_stray_rows([(number, cell) for (number, _), cell in zip(read, cells, strict=True)])
+    if page.table_found:
+        read = _alone_in_cells(read)
     if page.layout is Layout.TABLE or page.table_found:
         read = in_columns(read)
     order = reading_order([number.box for number, _ in read])
@@ -87,6 +92,24 @@ def finish_page(
         quality=_quality(page, readings),
         readings=readings,
     )
+
+
+def _alone_in_cells(
+    read: list[tuple[ReadString, tuple[int, int] | None]],
+) -> list[tuple[ReadString, tuple[int, int] | None]]:
+    """Doubt numbers that share a ruled cell, which holds one."""
+    taken = Counter(cell for _, cell in read)
+    told = "more than one number stands in this cell"
+    return [
+        (replace(number, doubt=number.doubt or told) if cell is not None and taken[cell] > 1 else number, cell)
+        for number, cell in read
+    ]
+
+
+def _with_stroke(number: ReadString, stroke: Box) -> ReadString:
+    """A number beside which a stroke stands that was not read."""
+    side = "right" if stroke.center[0] > number.box.center[0] else "left"
+    return replace(number, doubt=number.doubt or f"a stroke at the {side} was not read")
 
 
 def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageResult:
@@ -142,7 +165,7 @@ def _reading(
         box = to_source(read.box)
         row, column = cell or (None, None)
         return FieldReading(name, row, column, "", (), read.confidence, State.STRUCK, True, read.reason, (), box)
-    review = read.confidence < config.decode.review_below
+    review = read.confidence < config.decode.review_below or bool(read.doubt)
     return FieldReading(
         name=name,
         row=cell[0] if cell else None,
@@ -152,7 +175,7 @@ def _reading(
         confidence=read.confidence,
         state=State.VALUE,
         review=review,
-        reason=read.reason if review else "",
+        reason=(read.doubt or read.reason) if review else "",
         alternatives=read.alternatives,
         box=to_source(read.box),
         written=read.written,

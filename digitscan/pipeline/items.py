@@ -11,6 +11,7 @@ from digitscan.core.types import Crops, GrayImage, PageFailure, PageOutcome, Pag
 
 if TYPE_CHECKING:  # a run whose pages other processes read loads nothing of this
     from digitscan.forms.form_page import FilledPage
+    from digitscan.micr.read import ReadMicr
     from digitscan.recognition.lines import Line
     from digitscan.regions.prepared import PreparedPage
 
@@ -61,6 +62,8 @@ class PageTask:
         worker has read; `image` is its picture then, and `seconds` how long it took.
     page, prepared, filled, posteriors
         What the stages have made of it so far.
+    magnetic : sequence of ReadMicr
+        Its lines of magnetic characters, where no template says what they are.
     """
 
     ref: PageRef
@@ -71,6 +74,7 @@ class PageTask:
     prepared: PreparedPage | None = None
     filled: FilledPage | None = None
     posteriors: Posteriors | None = None
+    magnetic: Sequence[ReadMicr] = ()
 
 
 def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:

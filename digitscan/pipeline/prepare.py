@@ -6,14 +6,20 @@ RasterPage ─ prepare_page ─> PreparedPage (crops) ─ classifier ─> poster
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.observer import Observer, unobserved
 from digitscan.core.types import Box, GrayImage, Ink, Layout, RasterPage
+from digitscan.imaging.binarize import binarize, soft_ink, string_window
+from digitscan.imaging.geometry import is_light_on_dark, moving
 from digitscan.imaging.ink import find_ink
+from digitscan.imaging.rules import find_rules, line_mask
 from digitscan.layout.find import find_lattices
+from digitscan.layout.structure import RuledStructure
 from digitscan.recognition.lines import LINE_HEIGHT, MAX_LINE_WIDTH, line_region
 from digitscan.recognition.normalize import normalize_all
 from digitscan.regions.prepared import LineInk, PreparedPage, PreparedString, lattice_edges, parts_of
@@ -22,6 +28,12 @@ from digitscan.segmentation.struck import covers, find_struck
 
 _LARGE_PAGE = 2000
 """Shorter side in pixels from which a page may be halved: A4 at 250 dpi and more, photographs of 12 megapixels."""
+_LEAST_BOX = 40
+"""Shorter side in pixels of an image in which a printed box around a number is looked for."""
+_SMALL_WRITING = 20.0
+"""Height of strings, in pixels, below which a page is enlarged before its ink is found: thin strokes break there."""
+_MOST_PIXELS = 16_000_000
+"""Pixels of an enlarged page at most: A4 at 300 dpi has nine million."""
 _LARGE_WRITING = (10.0, 13.0)
 """Heights of strings, in pixels of the halved page, from which it is read so: a fifth of them may be lower than the
 first, half of them lower than the second. Capitals of 9 points at 300 dpi have 13, their small letters 10."""
@@ -41,20 +53,44 @@ def prepare_page(
     look : callable, optional
         Called with each stage's name and product.
     """
+    if config.layout is Layout.LINE and (box := _number_box(page, config)) is not None:
+        inside = replace(page, image=np.ascontiguousarray(page.image[box.y : box.bottom, box.x : box.right]))
+        prepared = _prepare(inside, config, turn, look)
+        height, width = page.image.shape
+        return replace(prepared, width=width, height=height, to_source=moving(box.x, box.y) @ prepared.to_source)
+    return _prepare(page, config, turn, look)
+
+
+def _number_box(page: RasterPage, config: Config) -> Box | None:
+    """The printed box that a number stands in, where the image shows one: what is beside it is not the number's."""
+    if not config.imaging.remove_rules or min(page.image.shape) < _LEAST_BOX:
+        return None
+    image = cv2.bitwise_not(page.image) if is_light_on_dark(page.image) else page.image
+    ink = soft_ink(np.asarray(image, np.uint8), string_window(image.shape))
+    rules, _ = find_rules(line_mask(ink, binarize(ink)[1]))
+    box = RuledStructure.of(rules, ink).number_box((ink.shape[0], ink.shape[1]))
+    if box is None:
+        return None
+    edge = round(rules.thickness_px) + 1
+    return Box(box.x + edge, box.y + edge, box.width - 2 * edge, box.height - 2 * edge)
+
+
+def _prepare(page: RasterPage, config: Config, turn: int | None, look: Observer) -> PreparedPage:
     if turn is None:
         turn = 0 if config.imaging.orientation == "auto" else int(config.imaging.orientation)
-    halved = config.imaging.reduce and _is_large(page.image, config.layout)
-    binary, levels, rules = find_ink(page, config, turn, look, halved=halved)
-    lattices, table_found = find_lattices(binary, rules, config.layout, look)
-    if halved and not _written_large(lattices):
-        binary, levels, rules = find_ink(page, config, turn, look)
-        lattices, table_found = find_lattices(binary, rules, config.layout, look)
+    scale = 0.5 if config.imaging.reduce and _is_large(page.image, config.layout) else 1.0
+    binary, levels, rules = find_ink(page, config, turn, look, scale=scale)
+    found = find_lattices(binary, rules, config.layout, look)
+    better = _better_scale(found.lattices, scale, page.image, config.layout)
+    if better != scale:
+        binary, levels, rules = find_ink(page, config, turn, look, scale=better)
+        found = find_lattices(binary, rules, config.layout, look)
     # The stroke may have been taken for a rule: it is looked for in all ink.
-    crossed = config.layout is not Layout.DIGIT and lattices
-    struck = find_struck(levels.dark_strokes(binary.ink)) if crossed else []
+    crossed = config.layout is not Layout.DIGIT and found.lattices
+    struck = find_struck(levels.dark_strokes(binary.ink) & ~found.walls) if crossed else []
     inks: list[Ink] = []
     strings = []
-    for lattice in lattices:
+    for lattice in found.lattices:
         edges = lattice_edges(lattice)
         cell = (lattice.row, lattice.column) if lattice.row is not None and lattice.column is not None else None
         region = line_region(_line_box(lattice.box, config.layout, binary.ink.shape), binary.ink.shape)
@@ -73,6 +109,7 @@ def prepare_page(
                 region=region,
                 whole=whole,
                 marked=lattice.marked,
+                left_over=lattice.left_over,
                 struck=next((box for box in struck if covers(box, lattice.box)), None),
             )
         )
@@ -93,12 +130,26 @@ def prepare_page(
         layout=config.layout,
         strings=tuple(strings),
         crops=crops,
-        table_found=table_found,
+        table_found=found.table_found,
     )
 
 
 def _is_large(image: GrayImage, layout: Layout) -> bool:
     return layout not in (Layout.LINE, Layout.DIGIT) and min(image.shape) >= _LARGE_PAGE
+
+
+def _better_scale(lattices: Sequence[StringLattice], scale: float, image: GrayImage, layout: Layout) -> float:
+    """The scale at which a page should be read, by the height of what was found on it at one scale."""
+    if layout in (Layout.LINE, Layout.DIGIT) or not lattices:
+        return scale
+    if scale < 1:
+        return scale if _written_large(lattices) else 1.0
+    several = [lattice.height for lattice in lattices if len(lattice.pieces) > 1]
+    height = float(np.median(several)) if several else _SMALL_WRITING
+    if height >= _SMALL_WRITING:
+        return 1.0
+    wanted = min(3.0, float(np.ceil(_SMALL_WRITING / height)))
+    return wanted if image.size * wanted**2 <= _MOST_PIXELS else 1.0
 
 
 def _written_large(lattices: Sequence[StringLattice]) -> bool:

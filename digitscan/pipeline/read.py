@@ -12,6 +12,7 @@ import numpy as np
 from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.ingest.pages import list_pages, load_page
+from digitscan.micr.page import magnetic_lines, with_lines
 from digitscan.pipeline.finish import check_table, finish_page
 from digitscan.pipeline.items import Classify, PageRead, PageTask, RecognizeLines, failure
 from digitscan.pipeline.orientation import Reading, best_turn, in_doubt
@@ -70,7 +71,8 @@ def _preparing(forms: FormSet | None) -> str:
 def _prepared(page: RasterPage, config: Config, forms: FormSet | None) -> PageTask:
     """A page's crops: of its form's fields where forms are given, else of all its numbers."""
     if forms is None:
-        return PageTask(page.ref, page=page, prepared=prepare_page(page, config))
+        magnetic = magnetic_lines(page.image, config.layout)
+        return PageTask(page.ref, page=page, prepared=prepare_page(page, config), magnetic=magnetic)
     filled = forms.prepare(page)
     return PageTask(page.ref, page=page, prepared=filled.prepared, filled=filled)
 
@@ -207,6 +209,8 @@ def finish_ready(
     outcomes = _read_lines_together(readings, line_recognizer, config)
     pages = []
     for item, outcome in zip(group, outcomes, strict=True):
+        if isinstance(outcome, PageResult):
+            outcome = with_lines(outcome, item.magnetic, config.layout, config.decode.review_below)
         image = item.page.image if item.page else item.image
         pages.append(PageRead(outcome, image if keep_images and isinstance(outcome, PageResult) else None))
     return pages

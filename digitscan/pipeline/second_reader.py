@@ -40,7 +40,7 @@ def needs_line_recognition(page: PreparedPage, posteriors: Posteriors) -> list[i
         rows = string.rows(posteriors)
         single = [k for k, edge in enumerate(string.edges) if edge.stop - edge.start == 1 and not edge.small]
         likely = page.layout is Layout.LINE or (rows[single].argmax(axis=1) < NOT_A_DIGIT).mean() >= 0.5
-        if string.struck is not None or (likely and (string.marked or not _beyond_doubt(string, rows))):
+        if string.struck is not None or likely:
             chosen.append(index)
     return chosen
 

@@ -45,6 +45,7 @@ class PreparedString:
     """One string's lattice without its inks: what decoding needs.
 
     `whole` is the whole string as the line recognizer takes it, of `region`; None where it is one digit at most.
+    `left_over` is a stroke of digit size beside it that is part of no number.
     `struck` is what was crossed out in one go, where the string is part of that.
     """
 
@@ -58,6 +59,7 @@ class PreparedString:
     whole: LineInk | None
     marked: bool
     struck: Box | None = None
+    left_over: Box | None = None
 
     def rows(self, posteriors: Posteriors) -> Posteriors:
         """The posteriors of this string's candidates among those of its page: (len(edges), 11)."""

@@ -70,6 +70,8 @@ class StringLattice:
         Where all marks of the string lie, and their soft ink alone: no rules, no neighbours.
     marked : bool
         There are marks much lower than a digit beside, between or over the digits: points, dashes, or specks.
+    left_over : Box or None
+        The largest stroke of digit size beside the string that is part of no number.
     """
 
     box: Box
@@ -80,6 +82,7 @@ class StringLattice:
     row: int | None = None
     column: int | None = None
     marked: bool = False
+    left_over: Box | None = None
 
 
 def paste_inks(parts: list[tuple[Box, Ink]]) -> tuple[Box, Ink]:
@@ -175,15 +178,23 @@ def _parts(string: StringMarks, found: Components, ink: Ink) -> _Parts:
     return _Parts(parts, slant, wide, all_ink)
 
 
-def _is_small(box: Box, height: float) -> bool:
-    """Much lower than its string: a point, a dash, or a broken bit."""
-    return box.height < 0.45 * height
+def _is_small(box: Box, height: float, base: float = np.inf) -> bool:
+    """Much lower than its string: a point, a dash, or a broken bit; or a comma, which hangs below the base line."""
+    hangs = box.bottom > base + 0.1 * height and box.y > base - 0.55 * height
+    return box.height < (0.75 if hangs else 0.45) * height
+
+
+def _base_line(parts: Sequence[tuple[Box, Ink]], height: float) -> float:
+    """Where the digits of a string stand, in pixels from the top of the page."""
+    feet = [box.bottom for box, _ in parts if box.height >= 0.75 * height]
+    return float(np.median(feet)) if len(feet) >= 2 else np.inf
 
 
 def _pieces(string: StringMarks, parts: _Parts, cuts: dict[int, list[Seam]]) -> list[Piece]:
     pieces: list[Piece] = []
+    base = _base_line(parts.parts, string.height)
     for index, (box, own) in enumerate(parts.parts):
-        small = _is_small(box, string.height)
+        small = _is_small(box, string.height, base)
         for number, (part, part_ink, crossed) in enumerate(split(box, own, cuts.get(index, []), parts.slant)):
             low = small or part.height < 0.3 * string.height
             pieces.append(Piece(part, part_ink, number > 0, low, crossed))
@@ -254,7 +265,8 @@ def _lattice(string: StringMarks, pieces: list[Piece], parts: _Parts, string_ind
             box, joined = paste_inks([(p.box, p.ink) for p in pieces[start:stop]])
             if int(joined.max()) > 0:
                 candidates.append(Candidate(box, joined, string_index, (start, stop)))
-    marked = bool(string.marks) or any(_is_small(box, string.height) for box, _ in parts.parts)
+    base = _base_line(parts.parts, string.height)
+    marked = bool(string.marks) or any(_is_small(box, string.height, base) for box, _ in parts.parts)
     return StringLattice(string.box, string.height, pieces, candidates, parts.all_ink, marked=marked)
 
 

@@ -27,6 +27,8 @@ class TotalParameters:
 
     fewest_lines: int = 4
     """Lines that can be checked, from which a total is believed. [bare; tried]"""
+    longest: int = 18
+    """Digits of a number that can be part of a total; what is longer is an account or several numbers. [bare; paper]"""
     fewest_parts: int = 3
     """Parts of a total, at the least: of two, too many things are the sum. [bare; tried]"""
     agree: float = 0.2
@@ -117,15 +119,20 @@ def agrees(parts: Sequence[int], total: int, rule: Total) -> bool:
     return abs(off_by(parts, total, rule)) <= slack(len(parts), rule)
 
 
+def is_summand(text: str) -> bool:
+    """Whether a text is digits, and no more of them than a number in a sum has."""
+    return 0 < len(text) <= _P.longest and text.isascii() and text.isdigit()
+
+
 TableLine = dict[int, FieldReading]
 
 
 def _lines(readings: Sequence[FieldReading], *, by_row: bool) -> dict[int, TableLine]:
-    """Cells by line and place; places with several numbers are left out."""
+    """Cells by line and place; places with several numbers, and those with none that adds up, are left out."""
     lines: dict[int, TableLine] = {}
     twice: set[tuple[int, int]] = set()
     for reading in readings:
-        if reading.row is None or reading.column is None or not reading.text:
+        if reading.row is None or reading.column is None or not is_summand(reading.text):
             continue
         line, place = (reading.row, reading.column) if by_row else (reading.column, reading.row)
         if place in lines.setdefault(line, {}):
@@ -141,10 +148,10 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
     found = []
     for by_row in (True, False):
         lines = _lines(readings, by_row=by_row)
-        if not lines:
+        widths = Counter(len(r.text) for line in lines.values() for r in line.values())
+        if not widths:  # every place is taken twice
             continue
         last = Counter(max(line) for line in lines.values() if line).most_common(1)[0][0]
-        widths = Counter(len(r.text) for line in lines.values() for r in line.values())
         digits, common = widths.most_common(1)[0]
         # Numbers of one width may be the last digits of longer ones.
         wraps = 10**digits if common > _P.wraps * widths.total() else 0
@@ -171,7 +178,7 @@ def find_totals(readings: Sequence[FieldReading]) -> list[Total]:
 
 
 def _choice(reading: FieldReading) -> Choice:
-    rivals = [a for a in reading.alternatives if a.text]
+    rivals = [a for a in reading.alternatives if is_summand(a.text)]
     guesses = [Guess(reading.text, reading.confidence), *(Guess(a.text, a.probability) for a in rivals)]
     return Choice(guesses, [Decimal(g.text) for g in guesses])
 
