@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 import socket
@@ -30,6 +31,43 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
+
+
+def _kept() -> Iterator[Path]:
+    """Files that no test may change: the samples, the networks, and the sources."""
+    for folder in ("samples", "models", "digitscan", "docs"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path
+
+
+def _hashes() -> dict[str, str]:
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in _kept()}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_harmed() -> Iterator[None]:
+    """The files of the repository are byte for byte the same after the whole suite as before."""
+    before = _hashes()
+    yield
+    after = _hashes()
+    changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    assert not changed, f"changed while the tests ran: {changed}"
+
+
+_SAMPLES = tuple(path for path in (SAMPLES).rglob("*") if path.is_file())
+
+
+def _stamps() -> list[tuple[int, int, int]]:
+    return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in (path.stat() for path in _SAMPLES)]
+
+
+@pytest.fixture(autouse=True)
+def no_sample_is_harmed() -> Iterator[None]:
+    """The samples are the same files after each test as before, so that the one that harms them has a name."""
+    before = _stamps()
+    yield
+    assert _stamps() == before, "a sample was written to, or replaced"
 
 
 class AlwaysSeven:

@@ -133,11 +133,12 @@ def test_writers_stream(tmp_path: Path, run_info: RunInfo) -> None:
 
 def test_an_error_leaves_the_old_file_and_no_litter(tmp_path: Path, run_info: RunInfo) -> None:
     target = tmp_path / "r.csv"
-    target.write_text("old")
+    old = "file,page,field,row,column\n"
+    target.write_text(old)
     with pytest.raises(RuntimeError), open_writer(str(target), run_info) as writer:
         writer.write(result())
         raise RuntimeError
-    assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["r.csv"]
+    assert target.read_text() == old and [p.name for p in tmp_path.iterdir()] == ["r.csv"]
 
 
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path, run_info: RunInfo) -> None:

@@ -89,7 +89,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*_: object, **__: object) -> object:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("digitscan.ingest.source.os.open", refuse)
     with pytest.raises(IngestError, match="Permission denied"):
         list(list_pages(str(file), CONFIG))
 

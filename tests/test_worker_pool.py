@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.hostile_files import pdf
 from digitscan.batch.local import read_pages
 from digitscan.batch.worker_pool import Setup, WorkerLostError, WorkerPool, _Worker
 from digitscan.core.config import Config
@@ -31,10 +32,10 @@ def worker_pool() -> Iterator[WorkerPool]:
         yield worker_pool
 
 
-def a_pipe(folder: Path, name: str = "hangs.png") -> str:
-    """A file that never gives a byte: whoever opens it waits."""
+def a_slow_page(folder: Path, name: str = "hangs.pdf") -> str:
+    """A page that takes a minute and more to draw: four million lines."""
     path = folder / name
-    os.mkfifo(path)
+    path.write_bytes(pdf(b"0 0 m 500 800 l S 0 800 m 500 0 l S " * 2_000_000))
     return str(path)
 
 
@@ -75,7 +76,7 @@ def test_a_page_that_hangs_costs_itself_alone(worker_pool: WorkerPool, tmp_path:
     patient(worker_pool, 3.0)
     outcomes = [
         page.outcome
-        for page in read_pages([FILES[0], a_pipe(tmp_path), FILES[1]], None, QUICK, worker_pool=worker_pool)
+        for page in read_pages([FILES[0], a_slow_page(tmp_path), FILES[1]], None, QUICK, worker_pool=worker_pool)
     ]
     assert [type(o) for o in outcomes] == [PageResult, PageFailure, PageResult, PageResult]
     failed = outcomes[1]
@@ -84,7 +85,7 @@ def test_a_page_that_hangs_costs_itself_alone(worker_pool: WorkerPool, tmp_path:
 
 
 def test_a_worker_that_dies_is_replaced_and_its_page_named(worker_pool: WorkerPool, tmp_path: Path) -> None:
-    pipe = PageRef(a_pipe(tmp_path))
+    pipe = PageRef(a_slow_page(tmp_path))
     killed: list[int] = []
 
     def kill_whoever_waits() -> None:
@@ -119,7 +120,9 @@ def test_a_closed_crew_gives_up_at_once(tmp_path: Path) -> None:
     worker_pool = WorkerPool(1)
     worker_pool.begin(Setup(QUICK, model=str(locate(""))))
     answers: list[object] = []
-    asking = threading.Thread(target=lambda: answers.append(worker_pool.read(PageRef(a_pipe(tmp_path)), False).outcome))
+    asking = threading.Thread(
+        target=lambda: answers.append(worker_pool.read(PageRef(a_slow_page(tmp_path)), False).outcome)
+    )
     asking.start()
     time.sleep(1.5)
     worker_pool.close()

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from digitscan.core.errors import OutputError, UsageError
+from digitscan.core.errors import IngestError, OutputError, UsageError
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult
 from digitscan.ingest.discover import find_sources
+from digitscan.ingest.source import open_regular
 from digitscan.jobs.journal import Journal
 from digitscan.pipeline.items import PageRead
 
@@ -90,7 +91,9 @@ class Inbox:
         settled = []
         for found in find_sources([str(self.folder)], exclude=self._exclude):
             if isinstance(found, PageFailure):
-                continue  # an empty folder is nothing to speak of
+                if found.ref.path != str(self.folder):  # an empty folder is nothing to speak of
+                    self.refused.setdefault(found.ref.path, found.message)
+                continue
             try:
                 # A link might lead to any file of this machine, and moving it away would be no copy's end.
                 if not os.path.realpath(found).startswith(self._root + os.sep):
@@ -116,8 +119,11 @@ class Inbox:
     def take(self, path: str, read: ReadFile, journal: Journal) -> Arrival | None:
         """Read a file, record its pages, and move it; None where it is gone or cannot be moved."""
         try:
-            with Path(path).open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            with open_regular(path) as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        except IngestError as error:
+            self.refused[path] = error.message
+            return None
         except OSError as error:
             self.refused[path] = f"cannot be read: {error.strerror or error}"
             return None
@@ -125,6 +131,8 @@ class Inbox:
         if before is not None and before[0] == path and before[2] == sha256 and not Path(before[1]).exists():
             return self._moved(path, Arrival(Path(before[1]), (), again=True), journal)
         pages = [page.outcome for page in read(path)]
+        if any(isinstance(o, PageResult) and o.ref.sha256 not in ("", sha256) for o in pages):
+            return None  # it was written to meanwhile: it is taken again when it has settled
         good = bool(pages) and all(isinstance(outcome, PageResult) for outcome in pages)
         place = _free(self.done if good else self.failed, Path(path).name)
         outcomes = tuple(replace(o, ref=PageRef(str(place), o.ref.page_index, sha256)) for o in pages)

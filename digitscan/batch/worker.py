@@ -21,8 +21,10 @@ class _Desk:
     def __init__(self, setup: Setup, say: Callable[[str], None]) -> None:
         import cv2
 
+        from digitscan.core.memory import limit_memory
         from digitscan.recognition.runtime import Classifier, LineRecognizer
 
+        limit_memory(setup.config.batch.worker_memory_mb)
         cv2.setNumThreads(1)
         self.config = setup.config
         self.forms = None

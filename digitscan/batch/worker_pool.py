@@ -187,6 +187,15 @@ class _Turnstile:
                 self._changed.notify_all()
 
 
+def _met_its_limit(answer: Any) -> bool:
+    """Whether a worker had no memory left: what it has taken by then may not come back for the next page."""
+    told = getattr(answer, "outcome", getattr(answer, "settled", None))
+    return getattr(told, "error", "") == "MemoryError"
+
+
+_LOST = "look at the file: it may be damaged, or need more memory than batch.worker_memory_mb allows"
+
+
 class WorkerPool:
     """Worker processes, as many as are busy, up to a limit. Any thread may ask.
 
@@ -272,7 +281,7 @@ class WorkerPool:
                 return self._ask(task, *given)
         except WorkerLostError as lost:
             hung = lost.why.startswith("took")
-            remedy = "raise --page-timeout, or look at the page" if hung else "the file may be damaged: look at it"
+            remedy = "raise --page-timeout, or look at the page" if hung else _LOST
             return PageFailure(ref, lost.stage, "WorkerLostError", f"{lost.why}, twice", remedy)
 
     def _ask(self, task: str, *given: Any) -> Any:
@@ -288,9 +297,12 @@ class WorkerPool:
                 self._changed.notify()
             worker.end()
             raise
+        spent = _met_its_limit(answer)
         with self._changed:
-            self._idle.append(worker)
+            (self._all.discard if spent else self._idle.append)(worker)
             self._changed.notify()
+        if spent:
+            worker.end()
         return answer
 
     def _take(self) -> _Worker:

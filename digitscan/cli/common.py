@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,8 +32,31 @@ def complain(message: str, remedy: str = "") -> None:
     """Print one red line, with what to do."""
     from rich.markup import escape
 
-    line = f"[bold red]Error:[/] {escape(message)}"
-    errors_console().print(line + (f"; {escape(remedy)}" if remedy else ""))
+    line = f"[bold red]Error:[/] {escape(visible(message))}"
+    errors_console().print(line + (f"; {escape(visible(remedy))}" if remedy else ""))
+
+
+def visible(text: str) -> str:
+    """Text that a terminal shows and does not obey: control characters, and bytes that are no UTF-8, are escaped.
+
+    Names of files may hold them: an escape sequence, a line break, a mark that turns the direction of writing.
+    """
+    import unicodedata
+
+    def shown(sign: str) -> str:
+        if unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in _TURNING:
+            return (
+                sign.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                if (unicodedata.category(sign) == "Cs")
+                else sign.encode("unicode_escape").decode()
+            )
+        return sign
+
+    return text if text.isascii() and text.isprintable() else "".join(map(shown, text))
+
+
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the direction of writing."""
 
 
 @contextmanager
@@ -43,6 +65,7 @@ def report_errors() -> Iterator[None]:
     import click
     import typer
 
+    from digitscan.cli.outputs import hush_stdout
     from digitscan.core.errors import DigitscanError, ExitCode
     from digitscan.core.stop import Interrupted
 
@@ -56,7 +79,7 @@ def report_errors() -> Iterator[None]:
         exit_with(interrupt.exit_code if isinstance(interrupt, Interrupted) else ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has enough; Python's own flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        hush_stdout()
         exit_with(ExitCode.OK)
     except (typer.Exit, typer.Abort, click.exceptions.Exit, click.ClickException, click.Abort):
         raise

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from digitscan.cli.common import errors_console, report_errors
+from digitscan.cli.progress import plain
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Runs and their job files.")
 
@@ -71,7 +72,7 @@ def export(
     with report_errors():
         from contextlib import ExitStack
 
-        from digitscan.cli.outputs import form_columns
+        from digitscan.cli.outputs import Results, form_columns
         from digitscan.core.errors import UsageError
         from digitscan.core.types import PageResult
         from digitscan.export.archive import write_alto
@@ -88,14 +89,15 @@ def export(
         if form and not file.run.config.get("forms"):
             raise UsageError(f"the job {job} was read without a form", remedy="leave --form out")
         with ExitStack() as stack:
-            writers = [stack.enter_context(open_writer(target, file.run, options)) for target in out or ()]
+            writers = stack.enter_context(Results(others=alto is not None))
+            for target in out or ():
+                writers.add(open_writer(target, file.run, options))
             taken: set[str] = set()
             for outcome in file.outcomes():
-                for writer in writers:
-                    writer.write(outcome)
+                writers.write(outcome)
                 if alto is not None and isinstance(outcome, PageResult):
                     write_alto(alto, outcome, file.run, taken)
         file.close()
-        for target in out or ():
-            if target != "-":
-                errors_console().print(f"[dim]wrote[/] {target}")
+        for target in writers.published:
+            errors_console().print(f"[dim]wrote[/] {plain(target)}")
+        writers.raise_trouble()

@@ -61,6 +61,7 @@ def show_model(model: Annotated[str, typer.Argument(help="Model id or folder; em
 def export_model(
     out: Annotated[Path, typer.Argument(help="File to write: .keras, .h5 for older tools, .tflite for small devices.")],
     model: Annotated[str, typer.Option(help="Model id or folder; the default when not given.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write a model's network as one file, for other programs that use Keras or LiteRT.
 
@@ -72,7 +73,7 @@ def export_model(
         from digitscan.recognition.portable import export_network
         from digitscan.recognition.registry import locate, read_card
 
-        export_network(model, out)
+        export_network(model, out, force=force)
         height, width, _ = read_card(locate(model)).input_shape
         typer.echo(f"{out}: input (N, {height}, {width or 'any width'}, 1) float32, 0 paper to 1 ink")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from digitscan.cli.common import exit_with, report_errors, settings
-from digitscan.cli.outputs import Folders, Outputs, add_rows, form_columns, job_path, result_table
+from digitscan.cli.outputs import Folders, Outputs, Results, add_rows, form_columns, job_path, result_table
 from digitscan.cli.progress import ProgressReporter, Tally, progress_reporter
 from digitscan.core.stop import Interrupted, Stop
 
@@ -222,6 +222,7 @@ def _run(
     PageSelection.parse(config.ingest.pages)
     for target in asked.out:
         check_target(target)
+    asked.refuse_harm(sources)
     to_terminal = not asked.out and sys.stdout.isatty()
     targets = asked.out or ([] if to_terminal else ["-"])
     table = result_table() if to_terminal else None
@@ -245,7 +246,9 @@ def _run(
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
         columns = tuple(form_columns(template) for template in reader.forms.templates) if reader.forms else ()
         options = WriterOptions(columns if asked.wide else (), asked.excel)
-        writers = [stack.enter_context(open_writer(target, reader.run_info, options)) for target in targets]
+        writers = stack.enter_context(Results(others=journal is not None or bool(asked.folders)))
+        for target in targets:
+            writers.add(open_writer(target, reader.run_info, options))
         folders = Folders(asked, reader.run_info)
         tally.restart()
         stream = reader.stream(
@@ -265,8 +268,7 @@ def _run(
                         journal.add(page.outcome, seconds=page.seconds)
                         tally.reused = journal.reused
                         page = replace(page, outcome=journal.corrected(page.outcome))
-                    for writer in writers:
-                        writer.write(page.outcome, page.image)
+                    writers.write(page.outcome, page.image)
                     folders.write(page)
                     if table is not None:
                         add_rows(table, page.outcome)
@@ -277,9 +279,7 @@ def _run(
             finally:
                 stream.close()
         interrupted = interrupted or stop.asked
-        written = [target for target in asked.out if target != "-"]
         if interrupted and not tally.done:  # results of an earlier run are worth more than none of this one
-            written = []
             for writer in writers:
                 writer.abort()
         if journal is not None and not interrupted:
@@ -289,7 +289,8 @@ def _run(
 
         Console().print(table)
     words = reader.balance.words() if reader.classifier.device == "gpu" else ""
-    reporter.end(written + folders.words(), interrupted, words)
+    reporter.end(writers.published + folders.words(), interrupted, words)
+    writers.raise_trouble()
     code = stop.exit_code if stop.asked else ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
         exit_with(code)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from digitscan.cli.common import errors_console, failure_line
+from digitscan.cli.common import errors_console, failure_line, visible
 
 if TYPE_CHECKING:
     from digitscan.core.types import PageOutcome
@@ -250,7 +250,7 @@ def minutes(seconds: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Text as it is: no markup in it counts, and bytes that are no UTF-8 show as escapes."""
+    """Text as it is: no markup in it counts, and what a terminal would obey shows as escapes."""
     from rich.markup import escape
 
-    return escape(text.encode("utf-8", "backslashreplace").decode())
+    return escape(visible(text))

@@ -8,6 +8,8 @@ import sys
 import threading
 from typing import NoReturn
 
+from digitscan.core.streams import secure_standard_streams
+
 
 def main() -> None:
     """Run the command line.
@@ -18,6 +20,7 @@ def main() -> None:
     from digitscan.core.errors import ExitCode
     from digitscan.core.stop import ignore_signals, raise_on_signals
 
+    secure_standard_streams()
     code: object = ExitCode.OK
     signals = raise_on_signals()
     try:

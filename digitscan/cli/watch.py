@@ -63,6 +63,7 @@ def watch(
         from digitscan.core.config import load_config
         from digitscan.core.errors import ExitCode, UsageError
         from digitscan.core.stop import Stop
+        from digitscan.core.targets import refuse_sources
         from digitscan.export.writers import WriterOptions, check_target
         from digitscan.jobs.journal import Journal
         from digitscan.reader import Reader
@@ -80,6 +81,7 @@ def watch(
         path = job_path(job, out, no_job=False)
         if path is None:
             raise UsageError("a watched folder needs a job file", remedy="name it with --job")
+        refuse_sources([str(inbox)], [path, *map(Path, out)], [])
         box = Inbox(inbox, done, failed, settle_s=settle, exclude=[path, *(Path(target) for target in out)])
         journal = stack.enter_context(Journal(path, reader.run_info))
         results = _Results(path, out, WriterOptions(columns if wide else ()))

@@ -15,7 +15,8 @@ import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from digitscan.core.errors import OutputError
+from digitscan.core.errors import DigitscanError, OutputError
+from digitscan.core.targets import marked, refuse_foreign
 from digitscan.core.types import PageRef
 from digitscan.core.urls import file_system, is_url
 
@@ -52,15 +53,20 @@ class AtomicFile:
     ----------
     path : str or Path
         The target; ``-`` is standard output, which is written at once; a URL gets the file when it is whole.
+    own : bool
+        The caller knows the file that may be there for its own: the state of a training run, say.
 
     Raises
     ------
+    UsageError
+        If the target is a file that digitscan did not make, or a link.
     OutputError
         If the target's folder cannot be written to; missing folders are made.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, own: bool = False) -> None:
         self.path = path
+        self._own = own
         self._stream: BinaryIO
         self._temporary: Path | None = None
         self._remote: tuple[Any, str] | None = None
@@ -76,6 +82,8 @@ class AtomicFile:
         try:
             if target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
+            if not own:
+                refuse_foreign(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists() and not os.access(target, os.W_OK):
                 raise PermissionError(errno.EACCES, "read-only")
@@ -110,7 +118,12 @@ class AtomicFile:
             os.fsync(self._stream.fileno())
             self._stream.close()
             if self._remote is None:
+                if not self._own:
+                    refuse_foreign(Path(self.path))  # it may have come since
                 self._temporary.replace(self.path)
+        except DigitscanError:
+            self.abort()
+            raise
         except OSError as error:
             self.abort()
             raise output_error(self.path, error) from error
@@ -137,17 +150,19 @@ class AtomicFile:
         self._temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file atomically.
+def write_whole(path: Path, data: bytes, *, own: bool = False) -> None:
+    """Write a small file atomically; a picture or a PDF gets the mark that says who made it.
+
+    `own` is as for `AtomicFile`.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    file = AtomicFile(path)
+    file = AtomicFile(path, own=own)
     try:
-        file.write(data)
+        file.write(marked(data))
     except BaseException:
         file.abort()
         raise

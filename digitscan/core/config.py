@@ -86,6 +86,8 @@ class BatchConfig(_Section):
     """Seconds that a page may take in such a process before it is given up; 0 sets no limit."""
     stop_grace_s: Annotated[float, Field(ge=0)] = 5.0
     """Seconds that pages which are being read get to finish after Ctrl-C, SIGTERM or SIGHUP."""
+    worker_memory_mb: Annotated[int, Field(ge=0)] = 1280
+    """Memory in MB that such a process, and what it starts, may each take (Linux); 0 sets no limit."""
 
 
 class Config(_Section):

@@ -133,6 +133,8 @@ class RasterPage:
     ref: PageRef
     image: GrayImage
     dpi: float | None = None
+    warnings: tuple[str, ...] = ()
+    """What its decoder found wrong with the data: the page may not show what was scanned."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ import datetime
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 
 Value = Decimal | None
@@ -55,14 +55,14 @@ class CrossFieldRule:
             return None
         try:
             return _number(_evaluate(self._tree.comparators[0], values))
-        except (Unknown, InvalidOperation, ZeroDivisionError, OverflowError):
+        except (Unknown, ArithmeticError):
             return None
 
     def holds(self, values: Mapping[str, Operand]) -> bool | None:
         """Whether it is fulfilled; None where a value that it needs is blank."""
         try:
             return _truth(_evaluate(self._tree, values))
-        except (Unknown, InvalidOperation, ZeroDivisionError, OverflowError):
+        except (Unknown, ArithmeticError):
             return None
 
 
@@ -219,6 +219,8 @@ def _check(node: ast.expr, names: list[str]) -> None:
         if node.keywords or not fewest <= len(node.args) <= most:
             many = f"{fewest} to {most}" if fewest < most else f"{most}"
             raise ValueError(f"{function} takes {many} values")
+        if function == "is_date" and len(node.args) == 2:
+            raise ValueError("is_date takes day, month and year, or one number DDMMYYYY")
         for part in node.args:
             _check(part, names)
     else:

@@ -61,6 +61,11 @@ class ResultWriter:
         self._open = True
         self.begin()
 
+    @property
+    def is_open(self) -> bool:
+        """Neither published nor forgotten."""
+        return self._open
+
     def begin(self) -> None:
         """Write what comes before the first page."""
 
@@ -80,6 +85,8 @@ class ResultWriter:
             except BaseException:
                 self._file.abort()
                 raise
+            finally:
+                self.clear_up()
             self._file.commit()
 
     def abort(self) -> None:
@@ -87,6 +94,10 @@ class ResultWriter:
         if self._open:
             self._open = False
             self._file.abort()
+            self.clear_up()
+
+    def clear_up(self) -> None:
+        """Let go of what was needed only while it was written."""
 
     def __enter__(self) -> Self:
         return self

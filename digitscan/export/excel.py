@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 
+from digitscan.core.atomic import output_error
 from digitscan.core.errors import UsageError
 from digitscan.core.types import Box, FieldReading, GrayImage, PageFailure, PageOutcome, RunInfo
 from digitscan.export.base import COLUMNS, ResultWriter, reading_row
@@ -24,6 +27,31 @@ _MOST_PICTURES = 20_000
 _MOST_ROWS = 1_048_000
 _REVIEW = ("file", "page", "field", "text", "confidence", "state", "reason", "picture")
 _PALE_RED, _PALE_YELLOW = "#F8CBAD", "#FFF2CC"
+
+
+class _Sink:
+    """The file as the library sees it: once it is given up, what an unfinished archive still writes goes nowhere."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.dead = False
+
+    def write(self, data: bytes) -> int:
+        """Write, or drop."""
+        return len(data) if self.dead else self._stream.write(data)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Move, unless nobody is there."""
+        return 0 if self.dead else self._stream.seek(place, whence)
+
+    def tell(self) -> int:
+        """Where it stands."""
+        return 0 if self.dead else self._stream.tell()
+
+    def flush(self) -> None:
+        """Flush what is written."""
+        if not self.dead:
+            self._stream.flush()
 
 
 class ExcelWriter(ResultWriter):
@@ -44,17 +72,36 @@ class ExcelWriter(ResultWriter):
         self._xlsxwriter = xlsxwriter
         self._forms = tuple(forms)
         self._gatherer = Gatherer(self._forms) if forms else None
-        super().__init__(target, run)
+        # Rows wait in files of their own until the end: in a folder that goes with this writer, however it ends.
+        self._waiting = tempfile.TemporaryDirectory(prefix="digitscan-xlsx-", ignore_cleanup_errors=True)
+        try:
+            super().__init__(target, run)
+        except BaseException:
+            self._waiting.cleanup()
+            raise
+
+    def clear_up(self) -> None:
+        """Delete the files in which rows waited."""
+        for sheet in self._book.worksheets():
+            if (rows := getattr(sheet, "row_data_fh", None)) is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    rows.close()
+        self._sink.dead = True
+        self._book.fileclosed = True  # or it tells, when it is taken apart, that it was not closed
+        self._waiting.cleanup()
 
     def begin(self) -> None:
         """Open the workbook with its two sheets."""
         options = {
             "constant_memory": True,
+            "tmpdir": self._waiting.name,
             "strings_to_numbers": False,
             "strings_to_formulas": False,
             "strings_to_urls": False,
         }
-        self._book = self._xlsxwriter.Workbook(self._file.stream, options)
+        self._sink = _Sink(self._file.stream)
+        self._book = self._xlsxwriter.Workbook(self._sink, options)
+        self._book.set_properties({"author": "digitscan"})
         bold = self._book.add_format({"bold": True, "bottom": 1})
         self._text = self._book.add_format({"num_format": "@"})
         self._doubt = self._book.add_format({"num_format": "@", "bg_color": _PALE_YELLOW})
@@ -81,6 +128,12 @@ class ExcelWriter(ResultWriter):
 
     def write(self, outcome: PageOutcome, image: GrayImage | None = None) -> None:
         """Write a page; `image` is its picture for the review sheet."""
+        try:
+            self._write(outcome, image)
+        except OSError as error:
+            raise output_error(self.target, error) from error
+
+    def _write(self, outcome: PageOutcome, image: GrayImage | None) -> None:
         if self._gatherer is not None:
             self._wide(outcome)
         elif isinstance(outcome, PageFailure):
@@ -134,10 +187,16 @@ class ExcelWriter(ResultWriter):
 
     def end(self) -> None:
         """Write forms whose pages did not all come, and the workbook."""
-        if self._gatherer is not None:
-            for form in self._gatherer.rest():
-                self._filled(form)
-        self._book.close()
+        try:
+            if self._gatherer is not None:
+                for form in self._gatherer.rest():
+                    self._filled(form)
+            self._book.close()
+        except OSError as error:
+            raise output_error(self.target, error) from error
+        except self._xlsxwriter.exceptions.XlsxFileError as error:
+            cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else OSError(str(error))
+            raise output_error(self.target, cause) from error
 
 
 def _thumbnail(image: GrayImage, box: Box) -> bytes:

@@ -35,7 +35,9 @@ class ParquetWriter(ResultWriter):
 
     def begin(self) -> None:
         """Write the file's head."""
-        self._schema = self._arrow.schema([(name, self._type(name)) for name in COLUMNS])
+        self._schema = self._arrow.schema(
+            [(name, self._type(name)) for name in COLUMNS], {"digitscan": self.run.digitscan}
+        )
         self._writer = self._arrow.parquet.ParquetWriter(self._file.stream, self._schema)
         self._rows: list[list[object]] = []
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from digitscan.core.atomic import page_stem, write_whole
+from digitscan.core.targets import TABLE_SUFFIX
 from digitscan.core.types import FieldReading, PageResult
 from digitscan.export.records import clean
 
@@ -67,6 +68,7 @@ def write_tables(folder: Path, page: PageResult, taken: set[str]) -> int:
         text = io.StringIO()
         csv.writer(text, lineterminator="\r\n").writerows([clean(cell) for cell in row] for row in rows)
         write_whole(
-            folder / f"{page_stem(page.ref, taken, name)}.csv", text.getvalue().encode("utf-8", "backslashreplace")
+            folder / f"{page_stem(page.ref, taken, name)}{TABLE_SUFFIX}",
+            text.getvalue().encode("utf-8", "backslashreplace"),
         )
     return len(tables)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from digitscan.core.errors import UsageError
+from digitscan.core.guard import Checks
 from digitscan.core.types import FieldReading, PageFailure, PageOutcome, PageResult, State
 from digitscan.forms.template import PagesRule, Template, copy_name
 
@@ -109,9 +110,15 @@ class Gatherer:
         if missing:
             form.reasons.append(f"page {', '.join(map(str, missing))} missing")
         elif rules := self._forms[form.form].rules:
-            values = {name: _number(reading) for name, reading in form.readings.items()}
-            form.reasons += (f"{rule.label} does not hold" for rule in rules if rule.holds(values) is False)
+            checks = Checks()
+            form.reasons = checks.run("rules across pages", lambda so_far: so_far + _broken(form, rules), form.reasons)
+            form.reasons += checks.warnings
         return form
+
+
+def _broken(form: FilledForm, rules: Sequence[PagesRule]) -> list[str]:
+    values = {name: _number(reading) for name, reading in form.readings.items()}
+    return [f"{rule.label} does not hold" for rule in rules if rule.holds(values) is False]
 
 
 def _number(reading: FieldReading) -> Decimal | None:

@@ -40,12 +40,12 @@ class CsvWriter(ResultWriter):
         """Write a page's readings."""
         model = self.run.model.id
         if isinstance(outcome, PageFailure):
-            self._rows([failure_row(outcome, model)])
-            return
-        rows = [reading_row(outcome, reading, model) for reading in outcome.readings]
+            rows = [failure_row(outcome, model)]
+        else:
+            rows = [reading_row(outcome, reading, model) for reading in outcome.readings]
         if self._for_excel:
-            rows = [[_shown(cell) if name in _DIGITS else cell for name, cell in zip(COLUMNS, row, strict=True)]
-                    for row in rows]  # fmt: skip
+            rows = [[_shown(cell) if name in _DIGITS else _harmless(cell)
+                     for name, cell in zip(COLUMNS, row, strict=True)] for row in rows]  # fmt: skip
         if rows:
             self._rows(rows)
 
@@ -57,6 +57,11 @@ def _shown(cell: object) -> str:
     """Digits as a formula that a spreadsheet shows to the letter."""
     text = str(cell).replace('"', '""')
     return f'="{text}"' if text else ""
+
+
+def _harmless(cell: object) -> object:
+    """A cell that a spreadsheet would take for a formula, as a formula for its own text."""
+    return _shown(cell) if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else cell
 
 
 class WideCsvWriter(ResultWriter):
@@ -89,6 +94,7 @@ class WideCsvWriter(ResultWriter):
         cells = [clean(cell) for cell in form_row(form, self._forms)]
         if self._for_excel:
             cells[len(LEADING) :: 3] = map(_shown, cells[len(LEADING) :: 3])
+            cells[: len(LEADING)] = [str(_harmless(cell)) for cell in cells[: len(LEADING)]]
         return cells
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.geometry import map_box
+from digitscan.core.guard import Checks
 from digitscan.core.types import Alternative, Box, DigitReading, FieldReading, PageResult, Posteriors, Quality, State
 from digitscan.decoding.joint import Choice, Guess, weigh
 from digitscan.decoding.rivals import LinePosteriors
-from digitscan.decoding.rules import parse_rule
+from digitscan.decoding.rules import CrossFieldRule, parse_rule
 from digitscan.forms.cut import whole_box
 from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of
 from digitscan.forms.form_page import FilledPage, Slot
@@ -66,6 +68,7 @@ def finish_form(
         return _text_of(page, posteriors, line_posteriors or {}, slot, index)
 
     readings: list[FieldReading] = []
+    checks = Checks()
     template = page.form.template
     columns = template.grid_columns(page.form.page)
     for copy in dict.fromkeys(slot.copy for slot in page.slots):  # rules hold within one form
@@ -76,26 +79,34 @@ def finish_form(
         for rule in template.rule:
             parsed = parse_rule(rule.expression)
             if all(name in columns or name in choices for name in parsed.names):
-                weigh(parsed, rule.label, choices, columns)
+                weighed = partial(_weighed, parsed, rule.label, columns)
+                choices = checks.run(f"rule {rule.label!r}", weighed, choices)
         readings += (
             _reading(page, slot, text, other, choices[slot.cell.name], config)
             for slot, text, other in zip(slots, texts, again, strict=True)
         )
     heights = [digit.box.height for reading in readings for digit in reading.digits]
     prepared = page.prepared
-    warnings = (
-        () if page.match.quality >= _P.hard_to_find else ("the form's own print is hard to find: check the scan",)
-    )
+    hard = () if page.match.quality >= _P.hard_to_find else ("the form's own print is hard to find: check the scan",)
     return PageResult(
         ref=prepared.ref,
         width=prepared.width,
         height=prepared.height,
         dpi=prepared.dpi,
         skew_degrees=round(prepared.skew_degrees, 3),
-        quality=Quality(prepared.contrast, float(np.median(heights)) if heights else 0.0, warnings),
+        quality=Quality(prepared.contrast, float(np.median(heights)) if heights else 0.0, (*hard, *checks.warnings)),
         readings=tuple(readings),
         form=page.match,
     )
+
+
+def _weighed(
+    rule: CrossFieldRule, label: str, columns: Mapping[str, Sequence[str]], choices: Mapping[str, Choice]
+) -> dict[str, Choice]:
+    """Fields as they stand after one rule; what was given stays as it is."""
+    after = {name: replace(choice) for name, choice in choices.items()}
+    weigh(rule, label, after, columns)
+    return after
 
 
 def _text_of(

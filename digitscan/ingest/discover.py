@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +15,7 @@ from digitscan.core.errors import IngestError
 from digitscan.core.types import PageFailure, PageRef
 from digitscan.core.urls import is_url
 from digitscan.ingest.remote import expand
+from digitscan.ingest.source import what_it_is
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp")
@@ -33,7 +36,10 @@ def _failed(path: str, message: str, remedy: str) -> PageFailure:
 
 
 def _walk(folder: str, exclude: Collection[Path], seen: set[str]) -> Iterator[str | PageFailure]:
-    """Images and PDFs below a folder; hidden ones and link loops are left out."""
+    """Images and PDFs below a folder; hidden ones and link loops are left out.
+
+    A link to itself, and a pipe, a socket or a device that bears the name of a picture, are named, and passed by.
+    """
     real = os.path.realpath(folder)
     if real in seen:
         return
@@ -45,16 +51,23 @@ def _walk(folder: str, exclude: Collection[Path], seen: set[str]) -> Iterator[st
         yield _failed(folder, f"cannot list the folder: {error.strerror or error}", "check its permissions")
         return
     for entry in entries:
-        if entry.name.startswith(".") or Path(entry.path).resolve() in exclude:
+        # Not Path.resolve, which raises where a link leads to itself.
+        if entry.name.startswith(".") or Path(os.path.realpath(entry.path)) in exclude:
             continue
         try:
-            is_folder = entry.is_dir()
-        except OSError:
-            is_folder = False
-        if is_folder:
+            mode = entry.stat().st_mode
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                yield _failed(entry.path, "is a link that leads to itself", "remove it")
+                continue
+            mode = stat.S_IFREG  # whoever opens it says why it cannot be
+        if stat.S_ISDIR(mode):
             yield from _walk(entry.path, exclude, seen)
         elif Path(entry.name).suffix.lower() in SUFFIXES:
-            yield entry.path
+            if words := what_it_is(mode):
+                yield _failed(entry.path, f"is {words}, not a file", "name files, or folders of files")
+            else:
+                yield entry.path
 
 
 def _expand_url(given: str) -> Iterator[str | PageFailure]:

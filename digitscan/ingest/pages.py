@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 from digitscan.core.config import IngestConfig
 from digitscan.core.errors import IngestError, UsageError
 from digitscan.core.types import PageRef, RasterPage
 from digitscan.ingest.remote import here
+from digitscan.ingest.source import Source, opened
 
 SourceKind = Literal["image", "tiff", "pdf"]
 
@@ -73,7 +71,7 @@ class PageSelection:
                 yield index
 
 
-def sniff(path: str) -> SourceKind:
+def sniff(source: Source) -> SourceKind:
     """What a file is, by its content, never by its name.
 
     Raises
@@ -82,14 +80,10 @@ def sniff(path: str) -> SourceKind:
         If it cannot be read or is nothing that digitscan reads; the message says what it looks like.
     """
     try:
-        with Path(path).open("rb") as stream:
-            head = stream.read(1024)
-    except IsADirectoryError as error:
-        raise IngestError("is a folder", remedy="name the folder itself as a source") from error
+        source.stream.seek(0)
+        head = source.stream.read(1024)
     except OSError as error:
-        raise IngestError(
-            f"cannot open: {error.strerror or error}", remedy="check the path and its permissions"
-        ) from error
+        raise IngestError(f"cannot read: {error.strerror or error}", remedy="check the disk and try again") from error
     if not head:
         raise IngestError("empty file (0 bytes)", remedy="scan or copy it again")
     for magic, kind in _MAGIC:
@@ -108,14 +102,6 @@ def sniff(path: str) -> SourceKind:
     raise IngestError("is not an image or PDF that digitscan knows", remedy="convert it to PNG, JPEG, TIFF or PDF")
 
 
-def _hash(path: str) -> str:
-    try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise IngestError(f"cannot read: {error.strerror or error}", remedy="check the disk and try again") from error
-
-
 def list_pages(path: str, config: IngestConfig) -> Iterator[PageRef]:
     """References to the pages of one source that are to be read.
 
@@ -127,17 +113,16 @@ def list_pages(path: str, config: IngestConfig) -> Iterator[PageRef]:
         If ``config.pages`` is no list of pages.
     """
     selection = PageSelection.parse(config.pages)
-    copy = here(path)
-    kind = sniff(copy)
-    if kind == "pdf":
-        from digitscan.ingest.pdf import count_pages
-    elif kind == "tiff":
-        from digitscan.ingest.tiff import count_pages
-    count = 1 if kind == "image" else count_pages(copy)
-    chosen = selection.indices(count)
-    sha256 = _hash(copy)
+    with opened(here(path)) as source:
+        kind = sniff(source)
+        if kind == "pdf":
+            from digitscan.ingest.pdf import count_pages
+        elif kind == "tiff":
+            from digitscan.ingest.tiff import count_pages
+        count = 1 if kind == "image" else count_pages(source)
+        sha256 = source.sha256
     empty = True
-    for index in chosen:
+    for index in selection.indices(count):
         empty = False
         yield PageRef(path, index, sha256)
     if empty:
@@ -145,26 +130,44 @@ def list_pages(path: str, config: IngestConfig) -> Iterator[PageRef]:
         raise IngestError(f"has {words}, none of those asked for", remedy=f"change --pages {config.pages}")
 
 
-@lru_cache(maxsize=64)
-def _kind_of(path: str, sha256: str) -> SourceKind:
-    return sniff(path)
+_TRIES = 3
+"""How often a page is read whose file changes meanwhile."""
 
 
 def load_page(ref: PageRef, config: IngestConfig) -> RasterPage:
     """Decode one page; may be called from any thread, in any order, in any process.
 
+    The reference of what comes back has the hash of what was decoded, whatever the file was when it was listed; a file
+    that changed since is told by a warning.
+
     Raises
     ------
     IngestError
-        If the page is damaged, locked or larger than ``config.max_pixels``.
+        If the page is damaged, locked or larger than ``config.max_pixels``, or if its file changes all the time.
     """
     copy = here(ref.path)
-    kind = _kind_of(copy, ref.sha256) if ref.sha256 else sniff(copy)
+    for _ in range(_TRIES):
+        with opened(copy) as source:
+            try:
+                page = _decoded(source, ref, config)
+            except IngestError:
+                if source.unchanged():
+                    raise
+                continue
+            if source.unchanged():
+                sha256 = source.sha256
+                changed = bool(ref.sha256) and sha256 != ref.sha256
+                told = ("the file was changed after the run had listed it",) if changed else ()
+                return replace(page, ref=replace(ref, sha256=sha256), warnings=(*page.warnings, *told))
+    raise IngestError("changes while it is read", remedy="wait until it is written, and run again")
+
+
+def _decoded(source: Source, ref: PageRef, config: IngestConfig) -> RasterPage:
+    kind = sniff(source)
     if kind == "pdf":
         from digitscan.ingest.pdf import load
     elif kind == "tiff":
         from digitscan.ingest.tiff import load
     else:
         from digitscan.ingest.image import load
-    page = load(replace(ref, path=copy), config)
-    return replace(page, ref=ref)
+    return load(source, ref, config)

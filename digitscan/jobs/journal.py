@@ -27,6 +27,8 @@ SCHEMA = 2
 """Of the job file; raised when a table changes."""
 _APPLICATION = 0x64677363
 """SQLite's application id of a job file: "dgsc"."""
+_HEADER = 100
+"""Bytes of the head of a SQLite file, with that id in it."""
 _TABLES = """
 CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE pages (
@@ -152,6 +154,7 @@ class Journal:
         self.path = path
         self.reused = 0
         try:
+            refuse_other_files(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             statements = _statements_of(path) if fresh else []
             if fresh:
@@ -163,18 +166,20 @@ class Journal:
                 self._create(run)
                 self._db.executemany("INSERT INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", statements)
             else:
-                self._compare(run)
+                with telling_damage(path):
+                    self._compare(run)
             self._set("finished", "false")
             self._db.commit()
+            with telling_damage(path):
+                self._said = last_statements(self._db)
+                self._position = int(self._db.execute("SELECT coalesce(max(position), 0) FROM pages").fetchone()[0])
         except sqlite3.DatabaseError as error:
             raise explain(path, error) from error
         except OSError as error:
             raise OutputError(
                 f"cannot write the job file {path}: {error.strerror}", remedy="name another with --job"
             ) from error
-        self._said = last_statements(self._db)
         self._took: dict[tuple[str, int], float] = {}
-        self._position = int(self._db.execute("SELECT coalesce(max(position), 0) FROM pages").fetchone()[0])
 
     def _create(self, run: RunInfo) -> None:
         self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
@@ -224,7 +229,10 @@ class Journal:
         ).fetchone()
         if row is None:
             return None
-        result = msgspec.json.decode(row[0], type=PageResult)
+        try:
+            result = msgspec.json.decode(row[0], type=PageResult)
+        except (msgspec.MsgspecError, ValueError, TypeError):  # damaged: the page is read again
+            return None
         self.reused += 1
         self._took[ref.sha256, ref.page_index] = row[1]
         return replace(result, ref=ref)
@@ -318,6 +326,34 @@ class Journal:
         self.close()
 
 
+def refuse_other_files(path: Path) -> None:
+    """Refuse what is no job before anything is opened, written or deleted: not even its journal mode is changed.
+
+    Raises
+    ------
+    UsageError
+        If something is there that is neither empty nor a job of digitscan.
+    """
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link, and no job is kept there", remedy="name the file itself with --job")
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        return
+    other = UsageError(f"{path} is no job of digitscan", remedy="name another file with --job, or move that one away")
+    if not path.is_file():
+        raise other
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER)
+    if not head.startswith(b"SQLite format 3\x00"):
+        raise other
+    if int.from_bytes(head[68:72], "big") == _APPLICATION:
+        return
+    # A run that was killed at its very start has said so in its log alone.
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as database:
+        if database.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+            raise other
+
+
 def connect(path: Path, *, new: bool = False, any_thread: bool = False) -> sqlite3.Connection:
     """Open a job file to write in it; one of an older schema is brought up to date.
 
@@ -326,7 +362,10 @@ def connect(path: Path, *, new: bool = False, any_thread: bool = False) -> sqlit
     UsageError
         If it is no job file, or of a schema that this version does not know.
     """
+    refuse_other_files(path)
     database = sqlite3.connect(path, timeout=10, check_same_thread=not any_thread)
+    if new:  # before anything else: a run that is killed at once leaves a file that is known for a job
+        database.execute(f"PRAGMA application_id = {_APPLICATION}")
     # A plugged-out machine loses the last pages at the most; the file stays whole.
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
@@ -373,7 +412,7 @@ def _check_kind(database: sqlite3.Connection, path: Path) -> int:
 def explain(path: Path, error: sqlite3.DatabaseError) -> UsageError | OutputError:
     """What an error of SQLite means for whoever runs the job."""
     text = str(error)
-    if "not a database" in text or "malformed" in text:
+    if any(sign in text for sign in ("not a database", "malformed", "no such", "could not decode")):
         return UsageError(
             f"{path} is no job of digitscan, or damaged", remedy="give --fresh, or name another with --job"
         )
@@ -384,6 +423,21 @@ def explain(path: Path, error: sqlite3.DatabaseError) -> UsageError | OutputErro
     if "locked" in text:
         return UsageError(f"the job {path} is in use by another run", remedy="wait for it, or name another with --job")
     return OutputError(f"cannot write the job file {path}: {text}", remedy="name another with --job, or give --no-job")
+
+
+@contextlib.contextmanager
+def telling_damage(path: Path) -> Iterator[None]:
+    """Tell what cannot be read of a job, whatever finds it, as one error of ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise explain(path, error) from error
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"the job {path} is damaged ({what})",
+            remedy="restore a copy of it, or give --fresh to read everything anew",
+        ) from error
 
 
 class JobFile:
@@ -400,16 +454,23 @@ class JobFile:
             raise UsageError(f"no job {path}", remedy="name the .job file beside a run's results")
         self.path = path
         try:
+            refuse_other_files(path)
             self._db = sqlite3.connect(path, timeout=10)
-            self._db.execute("PRAGMA query_only = 1")
-            self._schema = _check_kind(self._db, path)
-            self.run = _run_of(self._db)
         except sqlite3.DatabaseError as error:
             raise explain(path, error) from error
+        try:
+            with telling_damage(path):
+                self._db.execute("PRAGMA query_only = 1")
+                self._schema = _check_kind(self._db, path)
+                self.run = _run_of(self._db)
+        except BaseException:
+            self._db.close()
+            raise
 
     def statements(self) -> dict[ReadingKey, Statement]:
         """What people said of readings, the last statement of each."""
-        return last_statements(self._db) if self._schema > 1 else {}
+        with telling_damage(self.path):
+            return last_statements(self._db) if self._schema > 1 else {}
 
     def outcomes(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, with corrections laid over them."""
@@ -418,14 +479,19 @@ class JobFile:
 
     def as_read(self) -> Iterator[PageOutcome]:
         """All pages in the order in which they were read, one at a time, without corrections."""
-        rows = self._db.execute("SELECT file, status, outcome FROM pages ORDER BY position")
-        for file, status, blob in rows:
-            kind: type[PageOutcome] = PageResult if status == "ok" else PageFailure
-            outcome: PageOutcome = msgspec.json.decode(blob, type=kind)
-            yield replace(outcome, ref=replace(outcome.ref, path=_decode_text(file)))
+        with telling_damage(self.path):
+            rows = self._db.execute("SELECT file, status, outcome FROM pages ORDER BY position")
+            for file, status, blob in rows:
+                kind: type[PageOutcome] = PageResult if status == "ok" else PageFailure
+                outcome: PageOutcome = msgspec.json.decode(blob, type=kind)
+                yield replace(outcome, ref=replace(outcome.ref, path=_decode_text(file)))
 
     def summary(self) -> JobSummary:
         """Where the job stands."""
+        with telling_damage(self.path):
+            return self._summary()
+
+    def _summary(self) -> JobSummary:
         total = self._db.execute(
             "SELECT count(*), sum(status = 'failed'), sum(readings), sum(review), max(read_at) FROM pages"
         ).fetchone()

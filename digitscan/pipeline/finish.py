@@ -13,6 +13,7 @@ import numpy as np
 
 from digitscan.core.config import Config
 from digitscan.core.geometry import map_box, map_points
+from digitscan.core.guard import Checks
 from digitscan.core.types import Box, DigitReading, FieldReading, Layout, PageResult, Posteriors, Quality, State
 from digitscan.decoding.readings import ReadString
 from digitscan.decoding.rivals import LinePosteriors
@@ -22,7 +23,7 @@ from digitscan.layout.strings import reading_order
 from digitscan.pipeline.context import neighbour, plausible
 from digitscan.regions.prepared import PreparedPage
 from digitscan.tables.checks import doubt_lengths, weigh_lengths, with_overlooked
-from digitscan.tables.columns import in_columns, without_stray_rows
+from digitscan.tables.columns import Placed, in_columns, without_stray_rows
 from digitscan.tables.totals import check_totals
 
 
@@ -45,7 +46,7 @@ def finish_page(
     """
     line_posteriors = line_posteriors or {}
     whole = page.layout in (Layout.LINE, Layout.DIGIT)
-    read: list[tuple[ReadString, tuple[int, int] | None]] = []
+    read: list[Placed] = []
     told: set[Box] = set()
     numbered: list[bool] = []
     for index, string in enumerate(page.strings):
@@ -70,15 +71,15 @@ def finish_page(
             numbers = [_with_stroke(number, string.left_over) for number in numbers]
         read.extend((number, string.cell) for number in numbers)
         numbered.append(bool(numbers))
+    checks = Checks()
     if not whole:
-        read = _plausible(page, posteriors, read, numbered)
+        read = checks.run("what stands around numbers", lambda all_: _plausible(page, posteriors, all_, numbered), read)
     if page.layout is Layout.TABLE and not page.table_found:
-        cells: list[tuple[int, int] | None] = list(aligned_cells([number.box for number, _ in read]))
-        read = without_stray_rows([(number, cell) for (number, _), cell in zip(read, cells, strict=True)])
+        read = checks.run("rows and columns of the table", _aligned, read)
     if page.table_found:
-        read = _alone_in_cells(read)
+        read = checks.run("numbers alone in their cells", _alone_in_cells, read)
     if page.layout is Layout.TABLE or page.table_found:
-        read = in_columns(read)
+        read = checks.run("columns of the table", in_columns, read)
     order = reading_order([number.box for number, _ in read])
     readings = tuple(_reading(page, *read[k], name=f"s{place}", config=config) for place, k in enumerate(order, 1))
     if whole and not readings:
@@ -89,7 +90,7 @@ def finish_page(
         height=page.height,
         dpi=page.dpi,
         skew_degrees=round(page.skew_degrees, 3),
-        quality=_quality(page, readings),
+        quality=_quality(page, readings, checks.warnings),
         readings=readings,
     )
 
@@ -119,7 +120,11 @@ def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageR
     """
     if not (page.table_found or page.layout is Layout.TABLE):
         return result
-    checked = doubt_lengths(check_totals(weigh_lengths(result.readings), config.decode.review_below))
+    checks = Checks()
+    readings: Sequence[FieldReading] = result.readings
+    readings = checks.run("lengths of the table's numbers", weigh_lengths, readings)
+    readings = checks.run("totals of the table", lambda all_: check_totals(all_, config.decode.review_below), readings)
+    readings = checks.run("lengths of the table's columns", doubt_lengths, readings)
     frame = {"width": page.width, "height": page.height}
     marks = np.array([map_box(s.box, page.to_source, **frame) for s in page.strings], np.float64).reshape(-1, 4)
 
@@ -127,8 +132,28 @@ def check_table(page: PreparedPage, result: PageResult, config: Config) -> PageR
         left, top, width, height = marks.T
         return bool(((left <= x) & (x <= left + width) & (top <= y) & (y <= top + height)).any())
 
-    readings = with_overlooked(checked, is_ink)
-    return replace(result, readings=tuple(replace(r, name=f"s{place}") for place, r in enumerate(readings, 1)))
+    readings = checks.run(
+        "cells of the table that may be overlooked", lambda all_: with_overlooked(all_, is_ink), readings
+    )
+    quality = replace(result.quality, warnings=(*result.quality.warnings, *checks.warnings))
+    named = tuple(replace(r, name=f"s{place}") for place, r in enumerate(readings, 1))
+    return replace(result, readings=named, quality=quality)
+
+
+def doubted(result: PageResult, faults: Sequence[str]) -> PageResult:
+    """A page whose data are not sound, by what its decoder says: all its readings are for review."""
+    if not faults:
+        return result
+    why = f"the file may be damaged: {faults[0]}"
+    readings = tuple(replace(r, review=True, reason=f"{r.reason}; {why}" if r.reason else why) for r in result.readings)
+    quality = replace(result.quality, warnings=(*result.quality.warnings, *faults))
+    return replace(result, readings=readings, quality=quality)
+
+
+def _aligned(read: list[Placed]) -> list[Placed]:
+    """Numbers with their cells in a table without lines."""
+    cells = aligned_cells([number.box for number, _ in read])
+    return without_stray_rows([(number, cell) for (number, _), cell in zip(read, cells, strict=True)])
 
 
 def _on_the_page(page: PreparedPage, string: ReadString) -> bool:
@@ -190,10 +215,10 @@ def _blank(page: PreparedPage) -> FieldReading:
     )
 
 
-def _quality(page: PreparedPage, readings: tuple[FieldReading, ...]) -> Quality:
+def _quality(page: PreparedPage, readings: tuple[FieldReading, ...], unchecked: Sequence[str]) -> Quality:
     heights = [digit.box.height for reading in readings for digit in reading.digits]
     text_height = float(np.median(heights)) if heights else 0.0
-    warnings = []
+    warnings = list(unchecked)
     if 0 < page.contrast < 0.15:
         warnings.append("low contrast: scan darker, or with more light")
     if 0 < text_height < 12:

@@ -77,11 +77,16 @@ class PageTask:
     magnetic: Sequence[ReadMicr] = ()
 
 
+_NO_MEMORY = ("Insufficient memory", "Cannot allocate memory", "bad_alloc")
+
+
 def failure(ref: PageRef, stage: str, error: BaseException) -> PageFailure:
     """Make a failure a value."""
     if isinstance(error, DigitscanError):
         return PageFailure(ref, stage, type(error).__name__, error.message, error.remedy)
-    if isinstance(error, MemoryError):
-        return PageFailure(ref, stage, "MemoryError", "not enough memory for this page", "scan at a lower resolution")
     message = " ".join(str(error).split()) or type(error).__name__
+    # OpenCV has an error of its own for this, and others raise what they know.
+    if isinstance(error, MemoryError) or any(sign in message for sign in _NO_MEMORY):
+        remedy = "scan at a lower resolution, or raise batch.worker_memory_mb in the configuration"
+        return PageFailure(ref, stage, "MemoryError", "not enough memory for this page", remedy)
     return PageFailure(ref, stage, type(error).__name__, message[:300], "please report this page as a bug")

@@ -13,7 +13,7 @@ from digitscan.core.config import Config
 from digitscan.core.types import PageFailure, PageOutcome, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.ingest.pages import list_pages, load_page
 from digitscan.micr.page import magnetic_lines, with_lines
-from digitscan.pipeline.finish import check_table, finish_page
+from digitscan.pipeline.finish import check_table, doubted, finish_page
 from digitscan.pipeline.items import Classify, PageRead, PageTask, RecognizeLines, failure
 from digitscan.pipeline.orientation import Reading, best_turn, in_doubt
 from digitscan.pipeline.prepare import prepare_page
@@ -212,6 +212,8 @@ def finish_ready(
         if isinstance(outcome, PageResult):
             outcome = with_lines(outcome, item.magnetic, config.layout, config.decode.review_below)
         image = item.page.image if item.page else item.image
+        if isinstance(outcome, PageResult) and item.page is not None:
+            outcome = doubted(outcome, item.page.warnings)
         pages.append(PageRead(outcome, image if keep_images and isinstance(outcome, PageResult) else None))
     return pages
 

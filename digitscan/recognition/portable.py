@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from digitscan.core.errors import ModelError, OutputError
+from digitscan.core.targets import refuse_any
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, NOT_A_DIGIT
 from digitscan.core.version import __version__
 from digitscan.recognition.engines import convert, quiet_tensorflow
 from digitscan.recognition.normalize import NORMALIZATION_VERSION
-from digitscan.recognition.registry import LIGHT_FILE, MODEL_FILE, ModelCard, file_sha256, locate, read_card, write_card
+from digitscan.recognition.registry import (
+    CARD_FILE,
+    LIGHT_FILE,
+    MODEL_FILE,
+    ModelCard,
+    file_sha256,
+    locate,
+    read_card,
+    write_card,
+)
 
 KERAS_SUFFIXES = (".keras", ".h5")
 SUFFIXES = (*KERAS_SUFFIXES, ".tflite")
@@ -31,9 +41,14 @@ def save_network(network: Any, folder: Path) -> Hashes:
 
     Raises
     ------
+    UsageError
+        If the folder holds a network of another program: one without a card, or a run's log.
     OSError
         If the folder cannot be written.
     """
+    for name in (MODEL_FILE, LIGHT_FILE):
+        if not any((folder / own).exists() for own in (CARD_FILE, "log.csv")):
+            refuse_any(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / MODEL_FILE)
     light = convert(network)
@@ -61,17 +76,23 @@ def _fold_temperature(network: Any, temperature: float) -> None:
     last.set_weights([weights / temperature for weights in last.get_weights()])
 
 
-def export_network(model: str, out: Path) -> None:
+def export_network(model: str, out: Path, *, force: bool = False) -> None:
     """Write a model's network to one file, its temperature folded in.
+
+    A network does not say who wrote it, so with `force` alone one that is there is written over.
 
     Raises
     ------
     ModelError
         If the model is missing, or the file's ending is not one of `SUFFIXES`.
+    UsageError
+        If the file is there.
     OutputError
         If the file cannot be written.
     """
     _checked(out)
+    if not force:
+        refuse_any(out)
     folder = locate(model)
     quiet_tensorflow()
     import keras

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from digitscan.core.types import Alternative, Box, FieldReading, State
 from digitscan.tables.columns import COLUMNS, TableCell
-from digitscan.tables.totals import counts_up
+from digitscan.tables.totals import counts_up, is_summand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +208,7 @@ def with_overlooked(readings: Sequence[FieldReading], is_ink: Callable[[float, f
 
 def _heads(row: int, readings: Sequence[FieldReading]) -> bool:
     """Whether a row is a heading that counts its columns."""
-    cells = sorted((r for r in readings if r.row == row and r.text), key=lambda r: r.column or 0)
+    cells = sorted((r for r in readings if r.row == row and is_summand(r.text)), key=lambda r: r.column or 0)
     return counts_up([int(cell.text) for cell in cells])
 
 

@@ -224,7 +224,7 @@ def cross_validate(config: TrainingConfig, folds: int, out: Path, **options: Any
         accuracies.append(read_log(out / named.name)[-1].validation_accuracy)
     deviation = float(np.std(accuracies, ddof=1)) if folds > 1 else 0.0
     result = FoldsResult(tuple(accuracies), float(np.mean(accuracies)), deviation)
-    write_whole(out / f"{config.name}-folds.json", (json.dumps(asdict(result), indent=2) + "\n").encode())
+    write_whole(out / f"{config.name}-folds.json", (json.dumps(asdict(result), indent=2) + "\n").encode(), own=True)
     return result
 
 
@@ -268,7 +268,7 @@ def _checkpoint(network: Any, folder: Path, epoch: int, elapsed_s: float) -> Non
         raise OutputError(
             f"cannot write a checkpoint in {folder}: {error}", remedy="free some space and use --resume"
         ) from error
-    write_whole(folder / STATE, json.dumps({"epoch": epoch, "elapsed_s": elapsed_s}).encode())
+    write_whole(folder / STATE, json.dumps({"epoch": epoch, "elapsed_s": elapsed_s}).encode(), own=True)
 
 
 def _finish(network: Any, config: TrainingConfig, task: Task, folder: Path, epochs: int, history: History) -> ModelCard:

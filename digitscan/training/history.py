@@ -52,7 +52,7 @@ class History:
         writer = csv.writer(text)
         writer.writerow(field.name for field in fields(EpochReport))
         writer.writerows(astuple(r) for r in self.reports)
-        write_whole(self._folder / LOG, text.getvalue().encode())
+        write_whole(self._folder / LOG, text.getvalue().encode(), own=True)
         if self._writer is not None:
             import tensorflow as tf
 

@@ -1,0 +1,1 @@
+"""Programs that measure; tests use what they make files with."""
