@@ -14,6 +14,7 @@ from digitscan.batch.local import Balance, read_pages
 from digitscan.batch.worker_pool import Setup, WorkerPool
 from digitscan.core.config import Config, load_config
 from digitscan.core.errors import DigitscanError, UsageError
+from digitscan.core.stop import Stop
 from digitscan.core.types import GrayImage, Layout, PageFailure, PageOutcome, PageRef, Posteriors, RasterPage, RunInfo
 from digitscan.ingest.discover import find_sources
 from digitscan.pipeline.items import PageRead
@@ -140,6 +141,7 @@ class Reader:
         on_found: Callable[[int], None] | None = None,
         known: Callable[[PageRef], PageOutcome | None] | None = None,
         cluster: str | None = None,
+        stop: Stop | None = None,
     ) -> Generator[PageRead, None, None]:
         """Read pages lazily, in order, each with its picture if asked for.
 
@@ -158,6 +160,8 @@ class Reader:
             Gives the outcome of a page that was read before, which is then not read again.
         cluster : str, optional
             Address of a Ray cluster whose nodes read; empty takes one that runs, or starts one here.
+        stop : Stop, optional
+            Asks that no page be begun any more; those that are being read are still given. Not heeded by a cluster.
 
         Raises
         ------
@@ -194,6 +198,7 @@ class Reader:
             on_found=on_found,
             known=known,
             balance=self.balance,
+            stop=stop,
         )
 
     def read_image(self, image: GrayImage, name: str = "image") -> PageOutcome:

@@ -379,7 +379,7 @@ def test_readings_say_where_and_how_sure(classifier: object) -> None:
 
 
 def test_public_names() -> None:
-    assert sorted(digitscan.__all__) == ["Reader", "__version__", "read"]
+    assert sorted(digitscan.__all__) == ["PageFailure", "PageResult", "Reader", "__version__", "read"]
     with pytest.raises(AttributeError, match="nothing_here"):
         _ = digitscan.nothing_here
 

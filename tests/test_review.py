@@ -223,6 +223,48 @@ def test_pictures_stand_upright(desk: ReviewDesk) -> None:
     gone.close()
 
 
+@pytest.mark.parametrize(
+    ("text", "state", "typed", "settled"),
+    [
+        ("1524", "value", "15.24", ("confirmed", "1524", "15.24")),
+        ("1524", "value", "15,24", ("confirmed", "1524", "15.24")),
+        ("1524", "value", "1524", ("confirmed", "1524", "15.24")),
+        ("1524", "invalid", "1524", ("confirmed", "1524", "15.24")),  # it breaks a rule, and stands so on paper
+        ("1524", "value", "1524.00", ("corrected", "152400", "1524.00")),
+        ("1524", "value", "1.524", ("corrected", "1524", "1.524")),
+        ("1524", "value", "15.3", ("corrected", "153", "15.30")),
+        ("1524", "value", "7", ("corrected", "7", "0.07")),
+        ("0042", "value", "0.42", ("confirmed", "0042", "0.42")),
+        ("", "illegible", "15.24", ("completed", "1524", "15.24")),
+    ],
+)
+def test_amounts_are_typed_with_their_point(
+    tmp_path: Path, run_info: RunInfo, text: str, state: str, typed: str, settled: tuple[str, str, str]
+) -> None:
+    value = f"{text[:-2].lstrip('0') or '0'}.{text[-2:]}" if text else ""
+    read = replace(reading(text or "1", 0.5, name="a", value=value), text=text, state=State(state))
+    ref = PageRef("a.png", 0, "ab")
+    page = PageResult(ref, 9, 9, None, 0.0, Quality(0.5, 9.0), (read,))
+    Journal(tmp_path / "r.job", run_info).close()
+    corrections = Corrections(tmp_path / "r.job")
+    statement = corrections.say(ReadingKey("ab", 0, "a"), typed, "value", "Ann", 0)
+    corrections.close()
+    now = corrected(page, {ReadingKey("ab", 0, "a"): statement})
+    assert isinstance(now, PageResult)
+    (one,) = now.readings
+    assert (one.reason, one.text, one.value) == (f"{settled[0]} by Ann", *settled[1:])
+    assert one.state is State.VALUE and not one.review
+
+
+@pytest.mark.parametrize("typed", ["", ".5", "5.", "1.2.3", "1,2,3", "-5", "٣"])
+def test_what_is_no_amount_is_not_kept(tmp_path: Path, run_info: RunInfo, typed: str) -> None:
+    Journal(tmp_path / "r.job", run_info).close()
+    corrections = Corrections(tmp_path / "r.job")
+    with pytest.raises(UsageError, match="a value is made of digits"):
+        corrections.say(ReadingKey("ab", 0, "a"), typed, "value", "Ann", 0)
+    corrections.close()
+
+
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_how_a_page_lies_is_seen_from_its_digits(turn: int) -> None:
     one = reading("1234", box=Box(10, 10, 80, 30))
@@ -245,7 +287,7 @@ def test_settled_digits_become_training_data(desk: ReviewDesk, job: Path, tmp_pa
     assert done.exit_code == 0 and "7 pictures" in done.output, done.output
     found = {p.name: len(list(p.iterdir())) for p in (tmp_path / "c").iterdir()}
     assert found == {"1": 2, "2": 1, "3": 2, "7": 1, "9": 1}
-    bands = {low: (settled, agreed) for low, _, settled, agreed in agreement(job)}
+    bands = {band.low: (band.settled, band.confirmed) for band in agreement(job)}
     assert (bands[0.3], bands[0.6]) == ((2, 1), (1, 1))
     shown = CliRunner().invoke(app, ["corrections", "show", str(job)])
     assert shown.exit_code == 0 and "50.0%" in shown.output

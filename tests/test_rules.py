@@ -24,7 +24,8 @@ from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.rules import parse_rule
 from digitscan.export.tables import as_rows, write_tables
 from digitscan.forms.constraints import constraint_of
-from digitscan.forms.fields import read_field, reason_of, value_of
+from digitscan.forms.fields import read_field, reason_of
+from digitscan.forms.points import Meaning, meaning_of
 from digitscan.forms.template import FieldRules, load_template
 from digitscan.recognition.lines import LINE_CLASS_COUNT
 from digitscan.tables.totals import check_totals, find_totals
@@ -127,9 +128,9 @@ def test_a_pattern_agrees_with_pythons_own(text: str) -> None:
     assert (state in table.accepting) == bool(re.fullmatch(pattern, text))
 
 
-@pytest.mark.parametrize("pattern", ["\\d{50000}", "(\\d{50}|\\d{60}){40}", "1" * 500])
+@pytest.mark.parametrize("pattern", ["\\d{50000}", "(\\d{500}|\\d{60}){400}", "1" * 500])
 def test_a_pattern_cannot_take_forever(pattern: str) -> None:
-    with pytest.raises(ValueError, match=r"repeats too often|longer than"):
+    with pytest.raises(ValueError, match=r"too large|longer than"):
         parse_pattern(pattern)
 
 
@@ -245,7 +246,7 @@ def test_no_line_and_no_rule_vouch_for_what_is_no_digit_in_its_box() -> None:
     ],
 )
 def test_values_follow_the_fields_declaration(text: str, written: str, rules: dict[str, object], value: str) -> None:
-    assert value_of(text, written, FieldRules.model_validate(rules)) == value
+    assert meaning_of(text, written, FieldRules.model_validate(rules)) == Meaning(value)
 
 
 def _choice(*texts: tuple[str, float]) -> Choice:

@@ -23,8 +23,8 @@ from digitscan.decoding.automata import Automaton, AutomatonState
 from digitscan.decoding.rules import Operand, parse_rule
 from digitscan.forms.cells import FormCell
 from digitscan.forms.constraints import constraint_of
-from digitscan.forms.fields import value_of
 from digitscan.forms.form_page import FormPage
+from digitscan.forms.points import meaning_of
 from digitscan.forms.template import MM_PER_INCH, GridSpec, Template, Zone, cell_name
 from digitscan.training.drawing import GlyphBank, SheetStyle, paper
 from digitscan.training.form_hand import Hand
@@ -137,7 +137,7 @@ def _fulfil(template: Template, page: int, values: dict[str, str], owner: Mappin
 
     def number(name: str) -> Decimal | None:
         text = values[name]
-        return Decimal(value_of(text, text, owner[name]) or text) if text else None
+        return Decimal(meaning_of(text, text, owner[name]).value or text) if text else None
 
     for rule in template.rule:
         parsed = parse_rule(rule.expression)

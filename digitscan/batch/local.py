@@ -15,13 +15,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from digitscan.batch.worker_pool import WorkerPool, default_jobs
 from digitscan.core.config import Config
+from digitscan.core.stop import Interrupted, Stop
 from digitscan.core.types import PageFailure, PageOutcome, PageRef
 from digitscan.pipeline.items import Classify, PageRead, PageTask, RecognizeLines
 
@@ -34,6 +35,8 @@ _FILL = 1024
 """Crops that are worth a call; pages wait for each other until so many are there."""
 _MOST_WAITING = 6
 """Pages that wait for a full batch at the most."""
+_LOOK_S = 0.2
+"""How often it is asked, while a page is waited for, whether the run shall stop."""
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ def read_pages(
     on_found: Callable[[int], None] | None = None,
     known: Callable[[PageRef], PageOutcome | None] | None = None,
     balance: Balance | None = None,
+    stop: Stop | None = None,
 ) -> Generator[PageRead, None, None]:
     """Read pages lazily, in the order of the sources.
 
@@ -107,9 +111,13 @@ def read_pages(
         Gives the outcome of a page that was read before; such pages are neither loaded nor read, and have no picture.
     balance : Balance, optional
         Is told what was waited for.
+    stop : Stop, optional
+        When it asks to stop, no page is begun; those that are being read are given if they come to their end before
+        ``stop.now``.
     """
     workers = jobs or (worker_pool.limit if worker_pool is not None else default_jobs())
-    work = _work(classifier, config, forms, worker_pool, keep_images)
+    stop = stop if stop is not None else Stop()  # one that nobody asks
+    work = _work(classifier, config, forms, worker_pool, keep_images, stop)
     balance = balance if balance is not None else Balance()
     found = 0
     pending: deque[Future[PageTask] | PageOutcome] = deque()
@@ -123,6 +131,10 @@ def read_pages(
     def finish_oldest() -> list[PageRead]:
         group, calls = classified.popleft()
         with balance.waiting_for_network():
+            while not calls.done():
+                if stop.now:
+                    return []
+                _wait(calls, stop)
             calls.result()
         if classifier is None:
             raise RuntimeError("only a classifier has groups that wait for it")
@@ -132,8 +144,10 @@ def read_pages(
 
     try:
         while True:
+            if stop.asked:
+                _drop_unbegun(pending)
             while not exhausted and len(pending) < workers * _AHEAD + _MOST_WAITING:
-                ref = next(refs, None)
+                ref = _next(refs, stop)
                 if ref is None:
                     exhausted = True
                     break
@@ -153,7 +167,15 @@ def read_pages(
             if classified and isinstance(head, Future) and not head.done():
                 yield from finish_oldest()  # there is time
                 continue
-            group = _next_group(pending, balance)
+            if isinstance(head, Future):
+                with balance.waiting_for_pages():
+                    _wait(head, stop)
+            ready = not isinstance(head, Future) or head.done()
+            group = _next_group(pending) if ready else []
+            if stop.now:  # what was given up has failed for no fault of its own
+                return
+            if not group:
+                continue
             if classifier is None:
                 for item in group:
                     if item.settled is not None:
@@ -165,12 +187,36 @@ def read_pages(
             if len(classified) > 1:
                 yield from finish_oldest()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        network.shutdown(wait=True, cancel_futures=True)
+        # What hangs in a thread cannot be ended: a run that shall end now does not wait for it.
+        pool.shutdown(wait=not stop.now, cancel_futures=True)
+        network.shutdown(wait=not stop.now, cancel_futures=True)
 
 
-def _next_group(pending: deque[Future[PageTask] | PageOutcome], balance: Balance) -> list[PageTask]:
-    """Pages from the front that are worth a call together; waits for the first alone."""
+def _next(refs: Iterator[PageRef | PageFailure], stop: Stop) -> PageRef | PageFailure | None:
+    """The next page; None where there is none, or none shall be begun."""
+    try:
+        with stop.interruptible():
+            return next(refs, None)
+    except Interrupted:
+        return None
+
+
+def _wait(future: Future[Any], stop: Stop) -> None:
+    """Wait for a result, or until the run is asked to stop, or to stop now."""
+    before = stop.asked
+    while not future.done() and stop.asked == before and not stop.now:
+        wait([future], timeout=_LOOK_S)
+
+
+def _drop_unbegun(pending: deque[Future[PageTask] | PageOutcome]) -> None:
+    """Take out the pages that nobody has begun."""
+    kept = [item for item in pending if not (isinstance(item, Future) and item.cancel())]
+    pending.clear()
+    pending.extend(kept)
+
+
+def _next_group(pending: deque[Future[PageTask] | PageOutcome]) -> list[PageTask]:
+    """Pages from the front that are worth a call together; the first is ready."""
     group: list[PageTask] = []
     crops = 0
     while pending and len(group) < _MOST_WAITING and crops < _FILL:
@@ -179,11 +225,7 @@ def _next_group(pending: deque[Future[PageTask] | PageOutcome], balance: Balance
         if group and isinstance(head, Future) and not head.done():
             break
         pending.popleft()
-        if isinstance(head, Future):
-            with balance.waiting_for_pages():
-                item = head.result()
-        else:
-            item = PageTask(head.ref, settled=head)
+        item = head.result() if isinstance(head, Future) else PageTask(head.ref, settled=head)
         group.append(item)
         crops += len(item.prepared.crops) if item.prepared is not None else 0
     return group
@@ -209,19 +251,21 @@ def _work(
     forms: FormSet | None,
     worker_pool: WorkerPool | None,
     keep_images: bool,
+    stop: Stop,
 ) -> Callable[[PageRef], PageTask]:
     """What a thread does with a page: prepare it, or have a process prepare or read it."""
-    if worker_pool is None:
-        if classifier is None:
-            raise ValueError("either a classifier or a pool must read")
-        from digitscan.pipeline.read import prepare
+    if worker_pool is None and classifier is None:
+        raise ValueError("either a classifier or a pool must read")
 
-        return lambda ref: prepare(ref, config, forms)
-    if classifier is not None:
-        return worker_pool.prepare
+    def do(ref: PageRef) -> PageTask:
+        with stop.busy(f"{ref.path}, page {ref.page_number}"):
+            if worker_pool is None:
+                from digitscan.pipeline.read import prepare
 
-    def read(ref: PageRef) -> PageTask:
-        page = worker_pool.read(ref, keep_images)
-        return PageTask(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
+                return prepare(ref, config, forms)
+            if classifier is not None:
+                return worker_pool.prepare(ref)
+            page = worker_pool.read(ref, keep_images)
+            return PageTask(ref, settled=page.outcome, image=page.image, seconds=page.seconds)
 
-    return read
+    return do

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import queue
 import signal
-import sys
+import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from digitscan.batch.worker_pool import Setup
+from digitscan.core.processes import end_own_group, read_frame
 
 
 class _Desk:
@@ -63,7 +65,43 @@ def _started(setup: Setup, say: Callable[[str], None]) -> tuple[_Desk | None, tu
         return None, (type(error).__name__, error.message, error.remedy)
 
 
-def serve(asks: BinaryIO, answers: BinaryIO) -> None:
+class Inbox:
+    """Tasks in the order in which they come.
+
+    A thread takes them from the pipe while the last one is worked on. So it knows at once when the other end closes:
+    when nobody waits for an answer any more, whatever the worker and its children do is in vain, and they end.
+    """
+
+    def __init__(self, asks: BinaryIO) -> None:
+        self._asks = asks
+        self._tasks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._unanswered = 0
+        self._lock = threading.Lock()
+        threading.Thread(target=self._take, name="inbox", daemon=True).start()
+
+    def _take(self) -> None:
+        # Bytes alone: what they stand for would import modules in the middle of another import.
+        while (frame := read_frame(self._asks)) is not None:
+            with self._lock:
+                self._unanswered += 1
+            self._tasks.put(frame)
+        with self._lock:
+            if self._unanswered:
+                end_own_group()
+        self._tasks.put(None)
+
+    def next(self) -> tuple[str, tuple[Any, ...]] | None:
+        """Wait for a task and what it is about; None when there will be none."""
+        frame = self._tasks.get()
+        return None if frame is None else pickle.loads(frame)  # our own parent's words
+
+    def answered(self) -> None:
+        """Say that the answer to the last task is on its way."""
+        with self._lock:
+            self._unanswered -= 1
+
+
+def serve(inbox: Inbox, answers: BinaryIO) -> None:
     """Answer tasks until nobody asks any more."""
 
     def send(kind: str, value: object) -> None:
@@ -71,22 +109,31 @@ def serve(asks: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
     desk: _Desk | None = None
-    while True:
-        try:
-            task, given = pickle.load(asks)  # our own parent's words
-        except EOFError:
-            return
+    answer: object
+    while (asked := inbox.next()) is not None:
+        task, given = asked
         if task == "start":
             (setup,) = given
-            desk, trouble = _started(setup, lambda stage: send("stage", stage))
-            send("answer", trouble)
+            desk, answer = _started(setup, lambda stage: send("stage", stage))
         elif desk is not None:
-            send("answer", desk.do(task, given))
+            answer = desk.do(task, given)
+        else:
+            raise RuntimeError("a worker's first task is to start")
+        inbox.answered()
+        send("answer", answer)
+
+
+def _heed_nothing(signum: int, frame: object) -> None:
+    """Signals are the parent's business; as a handler, and not ignored, so that our children heed them."""
 
 
 def main() -> None:
-    """Run a worker: the process that asks is the parent, and signals are its business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run a worker for the process that asks."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _heed_nothing)
+    # Not sys.stdin itself: an interpreter that goes down over an error would wait for its lock, and abort.
+    inbox = Inbox(os.fdopen(os.dup(0), "rb"))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     # Libraries load while the parent still makes up its mind.
@@ -94,7 +141,7 @@ def main() -> None:
     import digitscan.recognition.runtime  # noqa: F401
 
     try:
-        serve(sys.stdin.buffer, answers)
+        serve(inbox, answers)
     except BrokenPipeError:  # the parent is gone
         os._exit(0)
     # What is kept on disk is cleared up; taking libraries apart would only keep the parent waiting.

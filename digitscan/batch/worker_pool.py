@@ -2,11 +2,11 @@
 
 ::
 
-    WorkerPool.read(ref) ─ pickle, stdin ─> python -m digitscan.batch.worker ─ pickle, stdout ─> PageRead
+    WorkerPool.read(ref) ─ frame, stdin ─> python -m digitscan.batch.worker ─ pickle, stdout ─> PageRead
 
 Workers are plain child processes, not `multiprocessing`'s: a program that uses the library needs no guard around its
 main module. They start on demand, so one page costs one start; the first starts with the pool and loads its libraries
-while the caller loads its own.
+while the caller loads its own. Each leads a process group, and ends with all that it started (docs/adr/0017).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from digitscan.core import errors
 from digitscan.core.cores import usable_cores
+from digitscan.core.processes import end_group, write_frame
 
 if TYPE_CHECKING:
     from digitscan.core.config import Config
@@ -79,7 +80,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
-            start_new_session=True,  # Ctrl-C in a terminal is the parent's business
+            start_new_session=True,  # Ctrl-C in a terminal is the parent's business, and the group ends as one
         )
 
     def ask(self, task: str, *given: Any, timeout_s: float = 0.0) -> Any:
@@ -99,8 +100,7 @@ class _Worker:
             to, back = self._process.stdin, self._process.stdout
             if to is None or back is None:
                 raise RuntimeError("a worker has pipes")
-            pickle.dump((task, given), to, protocol=5)
-            to.flush()
+            write_frame(to, pickle.dumps((task, given), protocol=5))
             while True:
                 kind, value = pickle.load(back)  # our own child's words
                 if kind != "stage":
@@ -116,7 +116,7 @@ class _Worker:
 
     def _expire(self) -> None:
         self._expired = True
-        self._process.kill()
+        end_group(self._process)
 
     def _why(self, timeout_s: float) -> str:
         if self._expired:
@@ -136,8 +136,8 @@ class _Worker:
         self.end()
 
     def end(self) -> None:
-        """Kill the process and wait for it."""
-        self._process.kill()
+        """Kill the process with all that it started, and wait for it."""
+        end_group(self._process)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

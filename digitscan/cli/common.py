@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Column, Table
 
     from digitscan.core.types import PageFailure
 
@@ -66,15 +67,16 @@ def report_errors() -> Iterator[None]:
 
     from digitscan.cli.outputs import hush_stdout
     from digitscan.core.errors import DigitscanError, ExitCode
+    from digitscan.core.stop import Interrupted
 
     try:
         yield
     except DigitscanError as error:
         complain(error.message, error.remedy)
         exit_with(error.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         errors_console().print("[yellow]Interrupted.[/]")
-        exit_with(ExitCode.INTERRUPTED)
+        exit_with(interrupt.exit_code if isinstance(interrupt, Interrupted) else ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has enough; Python's own flush at exit must not complain either.
         hush_stdout()
@@ -86,6 +88,38 @@ def report_errors() -> Iterator[None]:
             raise
         complain(f"{type(error).__name__}: {error}", "run with DIGITSCAN_DEBUG=1 for the traceback, and report it")
         exit_with(ExitCode.SOME_FAILED)
+
+
+_FOLDED = 16
+"""Letters of a column of words that can still be read."""
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Print a table; where the terminal is too narrow for its figures, a block of lines for each row instead.
+
+    rich cuts what does not fit, and half a figure is another figure. Columns that say ``no_wrap`` are kept whole;
+    others may be folded to a few letters.
+    """
+    from rich.text import Text
+
+    def widest(column: Column) -> int:
+        lines = "\n".join([str(column.header), *map(str, column.cells)])
+        whole = max(map(len, Text.from_markup(lines).plain.splitlines()), default=0)
+        return whole if column.no_wrap else min(whole, _FOLDED)
+
+    if sum(widest(column) + 3 for column in table.columns) + 1 <= console.width:
+        console.print(table)
+        return
+    if table.title:
+        console.print(f"[italic]{table.title}[/]")
+    names = [str(column.header) for column in table.columns]
+    wide = max(map(len, names))
+    for cells in zip(*(list(column.cells) for column in table.columns), strict=True):
+        for name, cell in zip(names, cells, strict=True):
+            lines = str(cell).splitlines() or [""]
+            for k, line in enumerate(lines):
+                console.print(f"[dim]{'' if k else name:<{wide}}[/]  {line}", soft_wrap=True)
+        console.print()
 
 
 def failure_line(failure: PageFailure) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, report_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 
 def compare(
@@ -82,12 +82,14 @@ def compare(
                 rows.append(row)
                 console.print(f"{row.id}: " + ", ".join(f"{name} {share:.2%}" for name, share in row.accuracy.items()))
         names = list(rows[0].accuracy) if rows else []
-        table = Table("model", "published", *names, "parameters", "crops/s", title="Models", title_justify="left")
+        table = Table(title="Models", title_justify="left")
+        for column in ("model", "published", *names, "parameters", "crops/s"):
+            table.add_column(column, no_wrap=True)
         for row in rows:
             shares = [f"{row.accuracy[name]:.2%}" for name in names]
             stated = f"{row.published:.2%}" if row.published else "-"
             table.add_row(row.id, stated, *shares, f"{row.numbers:,}", f"{row.crops_per_s:,.0f}")
-        Console(highlight=False).print(table)
+        show_table(Console(highlight=False), table)
         for path in out or ():
             if path.suffix.lower() == ".csv":
                 text = to_csv(rows)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, report_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What people said of a job's readings.")
 
@@ -50,6 +50,8 @@ def export(
 def show(job: Annotated[Path, typer.Argument(help="The .job file that was reviewed.")]) -> None:
     """Say how often people agreed with what was read, by how sure that was.
 
+    A reading was confirmed as it was read, corrected, or completed where nothing could be read.
+
     [bold]Example[/]
 
       digitscan corrections show results.job
@@ -60,8 +62,11 @@ def show(job: Annotated[Path, typer.Argument(help="The .job file that was review
 
         from digitscan.jobs.review import agreement
 
-        table = Table("confidence", "settled", "as read", "share as read")
-        for low, high, settled, agreed in agreement(job):
-            share = f"{agreed / settled:.1%}" if settled else ""
-            table.add_row(f"{low:.2f} to {high:.2f}", str(settled), str(agreed), share)
-        Console(highlight=False).print(table)
+        table = Table()
+        for column in ("confidence", "settled", "confirmed", "corrected", "completed", "as read"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for band in agreement(job):
+            share = f"{band.confirmed / band.settled:.1%}" if band.settled else ""
+            counts = (band.settled, band.confirmed, band.corrected, band.completed)
+            table.add_row(f"{band.low:.2f} to {band.high:.2f}", *map(str, counts), share)
+        show_table(Console(highlight=False), table)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import errors_console, report_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 
 def evaluate(
@@ -49,7 +49,7 @@ def evaluate(
         table = Table(title=f"{result.model['id']}, digit by digit", title_justify="left")
         table.add_column("set", no_wrap=True)
         for name in ("crops", "right, 95 %", "of ten", "ECE", "at 1 %"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         for s in result.sets:
             star = "*" if s.note.startswith("trained") else ""
             low, high = s.interval
@@ -61,7 +61,7 @@ def evaluate(
                 f"{s.calibration.ece:.2%}",
                 f"{s.coverage_at_1_percent:.1%}",
             )
-        Console(highlight=False).print(table)
+        show_table(Console(highlight=False), table)
         typer.echo("of ten: not-a-digit left out of the choice. at 1 %: share accepted with 1 % errors among it.")
         if any(s.note.startswith("trained") for s in result.sets):
             typer.echo("*: the model was trained on this set, which says nothing of new writers.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, report_errors
+from digitscan.cli.common import errors_console, report_errors, show_table
 
 if TYPE_CHECKING:
     from digitscan.authoring.stress import Score
@@ -173,10 +173,10 @@ def _show(title: str, scores: dict[str, Score]) -> None:
 
     table = Table(title=title, header_style="bold", title_justify="left")
     for name in ("", "fields", "right", "accepted", "wrong among accepted", "blanks kept"):
-        table.add_column(name, justify="left" if not name else "right")
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for name, s in scores.items():
         table.add_row(
             name, str(s.fields), share(s.right, s.fields), share(s.accepted, s.fields),
             share(s.accepted_wrong, s.accepted), share(s.blanks_kept, s.blanks),
         )  # fmt: skip
-    Console().print(table)
+    show_table(Console(), table)

@@ -86,6 +86,8 @@ def export(
             check_target(target)
         options = WriterOptions(tuple(form_columns(load_template(path)) for path in form or ()), excel)
         file = JobFile(job)
+        if form and not file.run.config.get("forms"):
+            raise UsageError(f"the job {job} was read without a form", remedy="leave --form out")
         with ExitStack() as stack:
             writers = stack.enter_context(Results(others=alto is not None))
             for target in out or ():

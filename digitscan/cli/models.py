@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitscan.cli.common import report_errors
+from digitscan.cli.common import report_errors, show_table
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="List models and architectures, show a model's card."
@@ -25,19 +25,24 @@ def list_models() -> None:
         from digitscan.recognition.registry import DEFAULT_LINE_MODEL, DEFAULT_MODEL, find_models
 
         console = Console(highlight=False)
-        table = Table("model", "architecture", "parameters", "accuracy", "folder", title="Models", title_justify="left")
+        table = Table(title="Models", title_justify="left")
+        for column in ("model", "architecture", "parameters", "accuracy"):
+            table.add_column(column, no_wrap=True)
+        table.add_column("folder", overflow="fold")
         for folder, card in find_models():
             name = f"{card.id} [dim](default)[/]" if card.id in (DEFAULT_MODEL, DEFAULT_LINE_MODEL) else card.id
             accuracy = "\n".join(f"{key} {value:.4f}" for key, value in card.accuracy.items())
             table.add_row(name, card.architecture, f"{card.parameters:,}", accuracy, str(folder))
-        console.print(table)
-        table = Table(
-            "architecture", "what it is", "source", "MNIST, as published", title="Architectures", title_justify="left"
-        )
+        show_table(console, table)
+        table = Table(title="Architectures", title_justify="left")
+        for column, figures in (
+            ("architecture", True), ("what it is", False), ("source", False), ("MNIST, as published", True)
+        ):  # fmt: skip
+            table.add_column(column, no_wrap=figures, overflow="fold")
         for arch in ARCHITECTURES.values():
             stated = f"{arch.published_accuracy:.2%}" if arch.published_accuracy else "-"
             table.add_row(arch.id, arch.summary, arch.source, stated)
-        console.print(table)
+        show_table(console, table)
 
 
 @app.command("show")

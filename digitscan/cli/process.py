@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from digitscan.cli.common import exit_with, report_errors, settings
 from digitscan.cli.outputs import Folders, Outputs, Results, add_rows, form_columns, job_path, result_table
 from digitscan.cli.progress import ProgressReporter, Tally, progress_reporter
+from digitscan.core.stop import Interrupted, Stop
+
+if TYPE_CHECKING:
+    from digitscan.pipeline.items import PageRead
 
 LayoutName = Literal["auto", "page", "line", "digit", "table"]
 _WRITE = "What comes out"
@@ -149,7 +155,8 @@ def process(
 
     Without --out a terminal gets a table and a pipe gets CSV. Pages that cannot be read are named, and the
     rest goes on. Exit status: 0 all read, 1 some pages failed, 2 usage, 3 nothing readable, 4 model missing
-    or wrong, 5 cannot write, 130 interrupted.
+    or wrong, 5 cannot write; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP: pages that are being read get
+    some seconds to finish, and what was read is written. A second signal gives them up.
 
     [bold]Examples[/]
 
@@ -226,6 +233,14 @@ def _run(
     tally = reporter.tally
     interrupted = False
     with ExitStack() as stack:
+        # From here on no signal comes between a page's way into the job and into the results.
+        stop = stack.enter_context(
+            Stop(
+                grace_s=config.batch.stop_grace_s,
+                on_asked=lambda busy: reporter.stopping(busy, config.batch.stop_grace_s),
+                on_now=execution.worker_pool.close if execution.worker_pool is not None else None,
+            )
+        )
         reader = Reader(config, jobs=execution.jobs, forms=forms, worker_pool=execution.worker_pool)
         # Outputs are opened before the first page is read: an hour's work must not end at a read-only folder.
         journal = stack.enter_context(Journal(asked.job, reader.run_info, fresh=asked.fresh)) if asked.job else None
@@ -244,10 +259,11 @@ def _run(
             on_found=tally.find,
             known=journal.known if journal is not None else None,
             cluster=execution.cluster,
+            stop=stop,
         )
         with reporter:
             try:
-                for page in stream:
+                for page in stream if execution.cluster is None else _until_asked(stream, stop):
                     if journal is not None:
                         journal.add(page.outcome, seconds=page.seconds)
                         tally.reused = journal.reused
@@ -262,6 +278,10 @@ def _run(
                 interrupted = True  # what is done is written below
             finally:
                 stream.close()
+        interrupted = interrupted or stop.asked
+        if interrupted and not tally.done:  # results of an earlier run are worth more than none of this one
+            for writer in writers:
+                writer.abort()
         if journal is not None and not interrupted:
             journal.finish()
     if table is not None and table.row_count:
@@ -271,6 +291,17 @@ def _run(
     words = reader.balance.words() if reader.classifier.device == "gpu" else ""
     reporter.end(writers.published + folders.words(), interrupted, words)
     writers.raise_trouble()
-    code = ExitCode.INTERRUPTED if interrupted else tally.exit_code()
+    code = stop.exit_code if stop.asked else ExitCode.INTERRUPTED if interrupted else tally.exit_code()
     if code:
         exit_with(code)
+
+
+def _until_asked(stream: Iterator[PageRead], stop: Stop) -> Iterator[PageRead]:
+    """Pages until the run is asked to end; the one that is waited for then is left."""
+    with contextlib.suppress(Interrupted):
+        while True:
+            with stop.interruptible():
+                page = next(stream, None)
+            if page is None:
+                return
+            yield page

@@ -95,6 +95,16 @@ class ProgressReporter:
         if isinstance(outcome, PageFailure):
             errors_console().print(f"[red]failed[/] {plain(failure_line(outcome))}")
 
+    def stopping(self, busy: Sequence[str], grace_s: float) -> None:
+        """Tell at once what a run that was asked to end still waits for, and how to end it now."""
+        if not busy:
+            return
+        what = busy[0] if len(busy) == 1 else f"{len(busy)} pages ({'; '.join(busy[:4])}{'; …' if busy[4:] else ''})"
+        errors_console().print(
+            f"[yellow]Interrupted: waiting up to {grace_s:g} s for {plain(what)}. "
+            "Ctrl-C, or the signal, again does not wait.[/]"
+        )
+
     def end(self, written: Sequence[str], interrupted: bool, remark: str = "") -> None:
         """Tell how it came out; `written` says where results are, in words, and `remark` what else is worth knowing."""
         if interrupted:
@@ -158,7 +168,7 @@ class BarReporter(PlainReporter):
             TextColumn("{task.fields[note]}"),
         )  # fmt: skip
         self._bar = Progress(*columns, console=errors_console(), transient=True)
-        self._task = self._bar.add_task("reading pages", total=None, note="")
+        self._task = self._bar.add_task("reading pages", total=None, note="[dim]starting[/]")
         self._bar.start()
         return self
 
@@ -210,6 +220,12 @@ class JsonReporter(ProgressReporter):
             self._last = time.monotonic()
             left = {"found": self.tally.found, "left_s": round(self.tally.left_s, 1)}
             self._say("progress", **self._counts(), **left)
+
+    def stopping(self, busy: Sequence[str], grace_s: float) -> None:
+        """Tell what is waited for."""
+        from digitscan.export.records import clean
+
+        self._say("stopping", waits_for=[clean(what) for what in busy], grace_s=grace_s)
 
     def end(self, written: Sequence[str], interrupted: bool, remark: str = "") -> None:
         """Tell how it came out."""

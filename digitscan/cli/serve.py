@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from digitscan.cli.common import errors_console, report_errors, settings
+from digitscan.cli.common import errors_console, exit_with, report_errors, settings
+from digitscan.core.errors import ExitCode
+
+_GRACE_S = 3
+"""Seconds that requests get to finish when the server ends; streams of events never do."""
 
 
 def serve(
@@ -73,6 +78,32 @@ def serve(
         console.print(f"[bold]digitscan[/] is at {shown}  [dim](Ctrl-C ends it)[/]")
         if not given.local:
             console.print("[yellow]Anyone who has this address with its token can use it.[/]")
-        uvicorn.run(
-            create_app(given, chosen), host=host, port=port, log_level="warning", server_header=False, access_log=False
-        )
+        _serve(
+            uvicorn.Config(
+                create_app(given, chosen), host=host, port=port, log_level="warning", server_header=False,
+                access_log=False, timeout_graceful_shutdown=_GRACE_S,
+            )
+        )  # fmt: skip
+
+
+def _serve(config: Any) -> None:
+    """Serve until a signal asks to end."""
+    import uvicorn
+
+    from digitscan.core.stop import Interrupted
+
+    server = uvicorn.Server(config)
+    hung_up: list[int] = []
+
+    def hang_up(signum: int, frame: object) -> None:
+        hung_up.append(signum)
+        server.should_exit = True
+
+    # uvicorn heeds SIGINT and SIGTERM alone, and raises them again when it has cleared up.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, hang_up)
+    server.run()
+    if hung_up:
+        raise Interrupted(hung_up[0])
+    if not server.started:
+        exit_with(ExitCode.SOME_FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,8 +44,8 @@ def watch(
     """Read files as they come into a folder, and move them out of it.
 
     A file is taken when it has stopped growing. Restarted after a crash, it reads nothing twice and loses nothing:
-    what was read is in the job file. Links that lead out of the folder are left alone. Ctrl-C ends it; what was read is
-    written.
+    what was read is in the job file. Links that lead out of the folder are left alone. Ctrl-C, SIGTERM or SIGHUP ends
+    it; what was read is written.
 
     [bold]Examples[/]
 
@@ -61,6 +62,7 @@ def watch(
         from digitscan.cli.outputs import form_columns, job_path
         from digitscan.core.config import load_config
         from digitscan.core.errors import ExitCode, UsageError
+        from digitscan.core.stop import Stop
         from digitscan.core.targets import refuse_sources
         from digitscan.export.writers import WriterOptions, check_target
         from digitscan.jobs.journal import Journal
@@ -85,6 +87,8 @@ def watch(
         results = _Results(path, out, WriterOptions(columns if wide else ()))
         results.write()
         told: set[str] = set()
+        # The file that is being read is left to the next run; what waits for its worker is let go.
+        stop = stack.enter_context(Stop(on_now=worker_pool.close, raises=True))
         try:
             for arrival in arrivals(box, reader.stream, journal, poll_s=poll, once=once):
                 if arrival is not None:
@@ -94,8 +98,9 @@ def watch(
                 _tell_refused(box, told)
                 results.write_if_due()
         except KeyboardInterrupt:
-            errors_console().print("[yellow]Ended: what was read is written.[/]")
-            exit_with(ExitCode.INTERRUPTED)
+            with contextlib.suppress(OSError):
+                errors_console().print("[yellow]Ended: what was read is written.[/]")
+            exit_with(stop.exit_code if stop.asked else ExitCode.INTERRUPTED)
         finally:
             results.write()
 

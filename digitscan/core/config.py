@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from digitscan.core.errors import UsageError
+from digitscan.core.files import MAX_TOML, parse_toml, read_regular
 from digitscan.core.types import Layout
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class IngestConfig(_Section):
@@ -86,6 +86,8 @@ class BatchConfig(_Section):
     """The command line reads pages in processes of their own: one that crashes or hangs costs its page alone."""
     page_timeout_s: Annotated[float, Field(ge=0)] = 180.0
     """Seconds that a page may take in such a process before it is given up; 0 sets no limit."""
+    stop_grace_s: Annotated[float, Field(ge=0)] = 5.0
+    """Seconds that pages which are being read get to finish after Ctrl-C, SIGTERM or SIGHUP."""
     worker_memory_mb: Annotated[int, Field(ge=0)] = 1280
     """Memory in MB that such a process, and what it starts, may each take (Linux); 0 sets no limit."""
 
@@ -129,8 +131,8 @@ def _from_environment() -> dict[str, Any]:
         elif name.startswith("DIGITSCAN_") and "__" in name:
             section, _, key = name.removeprefix("DIGITSCAN_").lower().partition("__")
             try:
-                value = tomllib.loads(f"value = {raw}")["value"]
-            except tomllib.TOMLDecodeError:
+                value = parse_toml(f"value = {raw}")["value"]
+            except ValueError:
                 value = raw
             found.setdefault(section, {})[key] = value
     return found
@@ -154,8 +156,8 @@ def load_config(path: Path | None = None, overrides: dict[str, Any] | None = Non
     settings: dict[str, Any] = {}
     if path is not None:
         try:
-            settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            settings = parse_toml(read_regular(path, MAX_TOML).decode("utf-8"))
+        except (OSError, ValueError) as error:
             raise UsageError(f"cannot read configuration {path}: {error}", remedy="give a TOML file") from error
     settings = _merge(_merge(settings, _from_environment()), overrides or {})
     try:

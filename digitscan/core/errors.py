@@ -30,8 +30,12 @@ class ExitCode(IntEnum):
     """The model, or the data to train it, is missing or wrong."""
     CANNOT_WRITE = 5
     """A result could not be written."""
+    HUNG_UP = 129
+    """SIGHUP: the terminal was closed; what was done is written."""
     INTERRUPTED = 130
     """Ctrl-C; what was done is written."""
+    TERMINATED = 143
+    """SIGTERM; what was done is written."""
 
 
 class DigitscanError(Exception):

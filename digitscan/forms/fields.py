@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitscan.core.config import DecodeConfig
-from digitscan.core.types import NOT_A_DIGIT, Alternative, Posteriors
+from digitscan.core.types import NOT_A_DIGIT, Alternative, Box, Posteriors
 from digitscan.decoding.automata import allows
 from digitscan.decoding.joint import BREAKS, Guess
 from digitscan.decoding.lattice import REJECT_COST_NUMBER, REJECT_COST_PAGE, Edge, ScoredLattice
@@ -23,7 +23,6 @@ from digitscan.decoding.readings import ReadDigit
 from digitscan.decoding.rivals import LinePosteriors, Rival, digits_of, rank_texts
 from digitscan.decoding.strings import unsure
 from digitscan.forms.constraints import Constraint
-from digitscan.forms.template import FieldRules, Locale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +67,9 @@ class FieldText:
         How sure it is that digits of it are struck out, 0 to 1.
     unreadable : int
         Which box, of those that are filled, holds no digit by itself, 1-based; 0 where all do.
+    marks : tuple of Box or None
+        What else stands among the digits and is much smaller, such as a point; None where the digits' own boxes are
+        guesses.
     """
 
     guesses: tuple[Guess, ...]
@@ -78,6 +80,7 @@ class FieldText:
     written: str
     struck: float = 0.0
     unreadable: int = 0
+    marks: tuple[Box, ...] | None = None
 
     @property
     def best(self) -> Guess:
@@ -151,6 +154,9 @@ def read_field(
         written=line.written(raw.text) if line is not None else raw.text,
         struck=struck,
         unreadable=worst + 1 if strangers[worst] > 0.5 else 0,
+        marks=tuple(edges[s.edge].box for s in best.path.symbols if s.digit is None and edges[s.edge].small)
+        if best.path is not None
+        else None,
     )
 
 
@@ -205,48 +211,3 @@ def reason_of(text: FieldText, config: DecodeConfig) -> tuple[bool, str]:
     if text.unreadable:
         return review, f"digit {text.unreadable} cannot be made out"
     return review, unsure(text.digits) if review and text.digits else ""
-
-
-_SEPARATORS: dict[Locale, tuple[str, str]] = {
-    "en": (".", ","),
-    "de": (",", "."),
-    "fr": (",", " "),
-    "ch": (".", "'"),
-}
-
-
-def value_of(text: str, written: str, rules: FieldRules) -> str:
-    """The number that a text means by its field's declaration; empty where the field declares no decimals.
-
-    Boxes hold their decimals by place. On a free line with a locale the written point decides: ``1.234,5`` is
-    1234.50 in German; without one, or where it stands elsewhere than declared, the places count.
-
-    Parameters
-    ----------
-    text : str
-        Digits.
-    written : str
-        The same digits with their points and signs; empty where they were not read.
-    rules : FieldRules
-    """
-    if rules.decimals is None or not text:
-        return ""
-    decimals = rules.decimals
-    if rules.locale and "".join(c for c in written if c.isdigit()) == text:
-        point, _ = _SEPARATORS[rules.locale]
-        bare = written.rstrip("-=/* ")
-        last = max(bare.rfind("."), bare.rfind(","))
-        after = sum(c.isdigit() for c in bare[last + 1 :]) if last >= 0 else 0
-        if last < 0 or (bare[last] != point and after == 3) or (after == 0):
-            return _with_point(text + "0" * decimals, decimals)  # an amount without cents: 25.441.-
-        if after <= decimals:
-            return _with_point(text + "0" * (decimals - after), decimals)
-    return _with_point(text, decimals)
-
-
-def _with_point(text: str, decimals: int) -> str:
-    if not decimals:
-        return text.lstrip("0") or "0"
-    padded = text.rjust(decimals + 1, "0")
-    whole = padded[:-decimals].lstrip("0") or "0"
-    return f"{whole}.{padded[-decimals:]}"

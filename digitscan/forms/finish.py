@@ -20,8 +20,9 @@ from digitscan.decoding.joint import Choice, Guess, weigh
 from digitscan.decoding.rivals import LinePosteriors
 from digitscan.decoding.rules import CrossFieldRule, parse_rule
 from digitscan.forms.cut import whole_box
-from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of, value_of
+from digitscan.forms.fields import FieldText, no_digits, read_field, reason_of
 from digitscan.forms.form_page import FilledPage, Slot
+from digitscan.forms.points import Meaning, meaning_of, tells_of_point
 from digitscan.forms.template import copy_name
 
 
@@ -140,8 +141,19 @@ def _choice(slot: Slot, text: FieldText | None) -> Choice:
 
 
 def _number(text: str, read: FieldText, slot: Slot) -> Decimal:
-    value = value_of(text, read.written, slot.cell.zone)
-    return Decimal(value or text)
+    return Decimal(_meaning(text, read, slot).value or text)
+
+
+def _meaning(text: str, read: FieldText, slot: Slot) -> Meaning:
+    """The number that one of a field's guesses means."""
+    zone = slot.cell.zone
+    seen = (
+        text == read.best.text
+        and bool(zone.decimals)
+        and read.marks is not None
+        and tells_of_point(read.digits, read.marks, zone.decimals or 0)
+    )
+    return meaning_of(text, slot.printed.written if slot.printed else read.written, zone, point_seen=seen)
 
 
 def _reading(
@@ -173,6 +185,9 @@ def _reading(
     assert text is not None  # else the field is illegible
     best = choice.guesses[choice.chosen]
     state, review, reasons = _judged(slot, text, again, choice, config)
+    meaning = _meaning(best.text, text, slot)
+    if meaning.doubt:
+        review, reasons = True, [*reasons, meaning.doubt]
     rest = sorted((g for k, g in enumerate(choice.guesses) if k != choice.chosen), key=lambda g: -g.probability)
     return replace(
         empty,
@@ -196,7 +211,7 @@ def _reading(
         ),
         written=(slot.printed.written if slot.printed else text.written) if best.text == text.raw else best.text,
         raw=text.raw if best.text != text.raw else "",
-        value=value_of(best.text, text.written, zone),
+        value=meaning.value,
     )
 
 

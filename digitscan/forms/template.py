@@ -23,7 +23,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +31,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from digitscan.core.errors import UsageError
+from digitscan.core.files import MAX_TOML, parse_toml, read_regular
 from digitscan.decoding.patterns import parse_pattern
 from digitscan.decoding.rules import CrossFieldRule, Operand, parse_rule
 
@@ -39,7 +39,10 @@ FieldKind = Literal["boxes", "comb", "free", "mark", "printed", "micr"]
 MicrPart = Literal["line", "transit", "account", "serial", "amount"]
 CheckName = Literal["luhn", "mod10", "mod11", "mod97", "isbn10", "isbn13", "ean13", "aba", "verhoeff", "weights"]
 Locale = Literal["", "en", "de", "fr", "ch"]
-Measures = tuple[float, float, float, float]
+Measure = Annotated[float, Field(ge=0, le=1_000_000)]
+Measures = tuple[Measure, Measure, Measure, Measure]
+Side = Annotated[float, Field(gt=0, le=1200)]
+"""Of a page that digitscan draws, in mm; the longer one of A0 has 1189."""
 
 MM_PER_INCH = 25.4
 MARK_FAMILY = "DICT_4X4_250"
@@ -50,10 +53,13 @@ MAX_CELLS = 4000
 """Cells of one grid, at the most."""
 MAX_ROSTER = 1_000_000
 """Allowed values of one field, at the most."""
+_MAX_ROSTER_BYTES = 100_000_000
+_MAX_BLANK = 500_000_000
+"""Bytes of a blank's file, at the most."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FieldRules(_Section):
@@ -245,7 +251,7 @@ class FormSpec(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
     unit: Literal["mm", "px"] = "mm"
     blank: str = ""
-    size: tuple[float, float] | None = None
+    size: tuple[Side, Side] | None = None
     pages: Annotated[int, Field(ge=1, le=500)] = 1
     anchor: Literal["", "frame", "micr"] = ""
     """``frame``: pages share no print but a ruled frame, such as a puzzle or a table; it becomes `size`, and zones are
@@ -398,19 +404,33 @@ def _line_of(text: str, location: tuple[Any, ...]) -> int:
             start = heads[number]
         elif not heads:
             return 0
-    key = next((part for part in reversed(location) if isinstance(part, str)), "")
-    for k in range(start + 1, len(lines)):
-        if re.match(r"\s*\[", lines[k]):
-            break
-        if re.match(rf"\s*{re.escape(key)}\s*=", lines[k]):
-            return k + 1
+    # The last of these names may be of a type that was tried, and is then no key.
+    for key in (part for part in reversed(location[1:]) if isinstance(part, str)):
+        for k in range(start + 1, len(lines)):
+            if re.match(r"\s*\[", lines[k]):
+                break
+            if re.match(rf"\s*{re.escape(key)}\s*=", lines[k]):
+                return k + 1
     return start + 1
+
+
+def _line_naming(text: str, message: str) -> int:
+    """Line, 1-based, of the last table that has a name, or a rule, which an error of the whole template puts in quotes;
+    0 where there is none."""
+    lines = text.splitlines()
+    for quoted in re.findall(r"'([^']+)'", message):
+        for k in reversed(range(len(lines))):
+            if re.match(r"\s*(name|expression)\s*=", lines[k]) and re.search(
+                rf"[\"']{re.escape(quoted)}[\"']", lines[k]
+            ):
+                return k + 1
+    return 0
 
 
 def _explain(error: ValidationError, text: str, path: Path) -> UsageError:
     first = error.errors()[0]
     location = first["loc"]
-    line = _line_of(text, location)
+    line = _line_of(text, location) if location else _line_naming(text, first["msg"])
     where = f"{path}, line {line}" if line else str(path)
     if first["type"] == "extra_forbidden":
         key = str(location[-1])
@@ -439,14 +459,14 @@ def load_template(path: str | Path) -> Template:
     if not path.suffix and not path.exists() and (SHIPPED / f"{path.name}.toml").is_file():
         path = SHIPPED / f"{path.name}.toml"
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, MAX_TOML)
         text = raw.decode("utf-8")
-        settings = tomllib.loads(text)
+        settings = parse_toml(text)
     except OSError as error:
         why = error.strerror or str(error)
         own = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
         raise UsageError(f"cannot read template {path}: {why}", remedy=f"give a TOML file, or {own}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is no TOML: {error}", remedy="see docs/forms.md") from error
     try:
         template = Template.model_validate(settings)
@@ -461,7 +481,7 @@ def load_template(path: str | Path) -> Template:
             digest.update("\n".join(values).encode())
     if template.blank_path is not None:
         try:
-            digest.update(template.blank_path.read_bytes())
+            digest.update(read_regular(template.blank_path, _MAX_BLANK))
         except OSError as error:
             raise UsageError(
                 f"{path}: cannot read the blank {template.form.blank}: {error.strerror or error}",
@@ -473,7 +493,7 @@ def load_template(path: str | Path) -> Template:
 
 def _roster(file: Path, template: Path) -> tuple[str, ...]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(file, _MAX_ROSTER_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{template}: cannot read the roster {file.name}: {error}", remedy="give a text file, a value a line"

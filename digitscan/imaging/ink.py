@@ -10,6 +10,7 @@ from digitscan.core.observer import Observer
 from digitscan.core.types import BinaryPage, GrayImage, Layout, RasterPage, Transform
 from digitscan.imaging.binarize import InkLevels, binarize, digit_window, soft_ink, string_window
 from digitscan.imaging.deskew import NEGLIGIBLE_DEGREES, estimate_skew, turn_ink
+from digitscan.imaging.frame import without_frame
 from digitscan.imaging.geometry import blank_ground, flatten_photo, is_light_on_dark, quarter_turn
 from digitscan.imaging.rules import RulingLines, find_rules, line_mask, remove_rules
 
@@ -72,6 +73,9 @@ def find_ink(
         look("rules", pixels)
         mask = remove_rules(mask, pixels, rules.thickness_px)
         look("without rules", mask)
+    elif imaging.remove_rules:
+        mask = without_frame(mask)
+        look("without frame", mask)
     return BinaryPage(page.ref, ink, mask, ruled, skew, np.asarray(np.linalg.inv(to_page), np.float64)), levels, rules
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import shutil
 import tempfile
 import threading
 from collections import OrderedDict
@@ -11,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from digitscan.core.errors import IngestError, UsageError
+from digitscan.core.folders import OwnFolder
 from digitscan.core.urls import file_system, is_url
 
 _KEPT = 8
 """Copies that a process keeps: the pages of a file are read one after the other."""
 _lock = threading.Lock()
 _copies: OrderedDict[str, Path] = OrderedDict()
-_folder: list[Path] = []
+_folder: list[OwnFolder] = []
 
 
 def expand(url: str) -> Iterator[str]:
@@ -59,9 +59,9 @@ def here(path: str) -> str:
             _copies.move_to_end(path)
             return str(_copies[path])
         if not _folder:
-            _folder.append(Path(tempfile.mkdtemp(prefix="digitscan-")))
-            atexit.register(shutil.rmtree, _folder[0], ignore_errors=True)
-        copy = Path(tempfile.mkstemp(dir=_folder[0], suffix=PurePosixPath(path).suffix[:12])[1])
+            _folder.append(OwnFolder("digitscan-copies-"))
+            atexit.register(_folder[0].close)
+        copy = Path(tempfile.mkstemp(dir=_folder[0].path, suffix=PurePosixPath(path).suffix[:12])[1])
         try:
             system, remote = file_system(path)
             system.get_file(remote, str(copy))

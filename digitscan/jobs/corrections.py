@@ -6,6 +6,7 @@ its file's content, its page and its name, so corrections survive moved files, n
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -74,6 +75,8 @@ class Corrections:
     def say(self, key: ReadingKey, text: str, state: str, who: str, seen: int) -> Statement:
         """Add a statement; `seen` is the revision of the last one that its maker saw, 0 for none.
 
+        The text of a value is made of digits; an amount may have its point or comma among them.
+
         Raises
         ------
         StaleError
@@ -83,7 +86,8 @@ class Corrections:
         """
         if state not in STATES:
             raise UsageError(f"no state {state!r}", remedy=f"use one of {', '.join(sorted(STATES))}")
-        if state == State.VALUE and not (text.isascii() and text.isdigit()):
+        text = text.replace(",", ".")
+        if state == State.VALUE and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
             raise UsageError("a value is made of digits", remedy="settle it as blank, struck or illegible instead")
         if state != State.VALUE:
             text = ""

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -116,6 +116,12 @@ def origin_of(run: RunInfo) -> dict[str, str]:
     return _flat(msgspec.to_builtins(run))
 
 
+def _forms_of(origin: Mapping[str, str]) -> dict[str, str]:
+    """Digests of the forms of an origin, by their names."""
+    told = str(json.loads(origin.get("config.forms", '""')))
+    return {name: digest for name, _, digest in (form.rpartition(":") for form in told.split("+") if form)}
+
+
 def _encode_text(path: str) -> str:
     """A path as SQLite takes it: bytes of a name that are no UTF-8 become escapes that can be undone."""
     return path.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -186,12 +192,29 @@ class Journal:
         own, now = origin_of(_run_of(self._db)), origin_of(run)
         unlike = [key for key in sorted(own.keys() | now.keys()) if own.get(key) != now.get(key)]
         unlike = [key for key in unlike if key != "config.digest"] or unlike
+        if "config.forms" in unlike:
+            self._tell_forms(_forms_of(own), _forms_of(now))
         if unlike:
             shown = "; ".join(f"{key}: {own.get(key, 'none')} there, {now.get(key, 'none')} now" for key in unlike[:3])
             raise UsageError(
                 f"the job {self.path} was read in another way ({shown})",
                 remedy="give --fresh to read everything anew, or write to another --out",
             )
+
+    def _tell_forms(self, own: dict[str, str], now: dict[str, str]) -> None:
+        """Say which forms are others than before."""
+        remedy = "give --fresh to read everything anew, or write to another --out"
+        if gone := sorted(own.keys() - now.keys()):
+            names = " and ".join(gone)
+            given = " ".join(f"--form {name}.toml" for name in gone)
+            raise UsageError(
+                f"in the job {self.path} form {names} was used and is not given now", remedy=f"add {given}, or {remedy}"
+            )
+        if new := sorted(now.keys() - own.keys()):
+            raise UsageError(f"in the job {self.path} form {' and '.join(new)} was not used before", remedy=remedy)
+        changed = " and ".join(sorted(name for name in own if own[name] != now[name]))
+        if changed:
+            raise UsageError(f"form {changed} has changed since the job {self.path} was read", remedy=remedy)
 
     def _set(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, value))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from digitscan.core.types import Box, FieldReading, GrayImage, PageRef, PageResu
 from digitscan.ingest.pages import load_page
 from digitscan.jobs.corrections import Corrections
 from digitscan.jobs.journal import JobFile
-from digitscan.jobs.statements import DOUBT, WITHDRAWN, ReadingKey, Statement, corrected
+from digitscan.jobs.statements import DOUBT, WITHDRAWN, Kind, ReadingKey, Statement, corrected, kind_of
 
 _CLAIM_S = 180.0
 """Seconds that readings are kept for whoever was given them last."""
@@ -388,21 +389,39 @@ def labelled_crops(job: Path, config: Config | None = None) -> Iterator[tuple[st
 def _labels(reading: FieldReading, statement: Statement) -> Sequence[str]:
     if statement.state in (State.STRUCK, State.ILLEGIBLE):
         return ["not-a-digit"] * len(reading.digits)
-    return list(statement.text) if statement.state == State.VALUE and len(statement.text) == len(reading.digits) else ()
+    text = reading.text if kind_of(reading, statement) == "confirmed" else statement.digits
+    return list(text) if statement.state == State.VALUE and len(text) == len(reading.digits) else ()
 
 
 _BANDS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-def agreement(job: Path) -> list[tuple[float, float, int, int]]:
-    """How often people agreed with what was read: bands of confidence, how many were settled, how many as read.
+class Band(NamedTuple):
+    """Settled readings of a band of confidence, by what people said of them."""
 
-    Well calibrated readings agree as often as their confidence says, as long as people look at all of a band.
+    low: float
+    high: float
+    confirmed: int
+    corrected: int
+    completed: int
+
+    @property
+    def settled(self) -> int:
+        """All of them."""
+        return self.confirmed + self.corrected + self.completed
+
+
+def agreement(job: Path) -> list[Band]:
+    """How often people agreed with what was read, by how sure it was.
+
+    Well calibrated readings are confirmed as often as their confidence says, as long as people look at all of a band.
     """
-    counts = [[0, 0] for _ in _BANDS[1:]]
+    counts: list[Counter[Kind]] = [Counter() for _ in _BANDS[1:]]
     with contextlib.closing(JobFile(job)) as file:
         for _, reading, statement in _settled(file):
             band = min(int(np.searchsorted(_BANDS, reading.confidence, "right")), len(counts)) - 1
-            counts[band][0] += 1
-            counts[band][1] += statement.text == reading.text and statement.state == reading.state
-    return [(_BANDS[k], _BANDS[k + 1], settled, agreed) for k, (settled, agreed) in enumerate(counts)]
+            counts[band][kind_of(reading, statement)] += 1
+    return [
+        Band(_BANDS[k], _BANDS[k + 1], count["confirmed"], count["corrected"], count["completed"])
+        for k, count in enumerate(counts)
+    ]

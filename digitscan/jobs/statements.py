@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from digitscan.core.types import FieldReading, PageOutcome, PageResult, State
 
@@ -24,15 +24,27 @@ class ReadingKey(NamedTuple):
     field: str
 
 
+Kind = Literal["confirmed", "corrected", "completed"]
+"""Of a statement that settles a reading: it says what was read, another thing, or what could not be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What somebody said of a reading; `revision` grows with every statement of a job."""
+    """What somebody said of a reading; `revision` grows with every statement of a job.
+
+    Its `text` is made of digits, with a point where its maker set one.
+    """
 
     revision: int
     text: str
     state: str
     who: str
     made_at: float
+
+    @property
+    def digits(self) -> str:
+        """The digits that stand on paper."""
+        return self.text.replace(".", "")
 
 
 def last_statements(database: sqlite3.Connection) -> dict[ReadingKey, Statement]:
@@ -59,25 +71,52 @@ def _settled(reading: FieldReading, statement: Statement | None) -> FieldReading
         return reading
     if statement.state == DOUBT:
         return replace(reading, review=True, reason=f"doubted by {statement.who}")
-    state = State(statement.state)
-    if statement.text == reading.text and state is reading.state:
-        return replace(reading, confidence=1.0, review=False, reason=f"confirmed by {statement.who}", alternatives=())
-    return replace(
+    kind = kind_of(reading, statement)
+    settled = replace(
         reading,
-        text=statement.text,
-        state=state,
-        digits=(),
+        state=State(statement.state),
         confidence=1.0,
         review=False,
-        reason=f"corrected by {statement.who}",
+        reason=f"{kind} by {statement.who}",
         alternatives=(),
-        written="",
+    )
+    if kind == "confirmed":
+        return settled
+    return replace(
+        settled,
+        text=statement.digits,
+        digits=(),
+        written=statement.text if statement.text != statement.digits else "",
         raw=reading.raw or reading.text,
-        value=_with_decimals(statement.text, reading.value),
+        value=_value(statement.text, reading.value),
     )
 
 
-def _with_decimals(text: str, like: str) -> str:
+def kind_of(reading: FieldReading, statement: Statement) -> Kind:
+    """What a statement is to the reading that it settles. One that breaks a rule, and stands so on paper, was read."""
+    state = State.VALUE if reading.state is State.INVALID else reading.state
+    amounts = "." in statement.text and bool(reading.value)
+    same = _value(statement.text, reading.value) == reading.value if amounts else statement.digits == reading.text
+    if same and statement.state == state:
+        return "confirmed"
+    return "completed" if statement.digits and not reading.text else "corrected"
+
+
+def _value(text: str, like: str) -> str:
+    """The number that digits mean: by their own point, else with one where `like` has it; empty without either."""
+    whole, point, typed = text.partition(".")
+    decimals = like.partition(".")[2]
+    if point:
+        return f"{whole.lstrip('0') or '0'}.{typed.ljust(len(decimals), '0')}"
+    return with_decimals(text, like)
+
+
+def shown(reading: FieldReading) -> str:
+    """A reading's text as people should see and type it: with the point of an amount, ``15.24`` for 1524."""
+    return reading.value if reading.text and "." in reading.value else reading.text
+
+
+def with_decimals(text: str, like: str) -> str:
     """Digits with a point where `like` has one, from the right; empty where that had no value."""
     _, point, decimals = like.partition(".")
     if not like or not text:

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from digitscan.core.cores import usable_cores
 from digitscan.core.errors import ModelError
+from digitscan.recognition.quiet import without_notes
 from digitscan.recognition.registry import LIGHT_FILE, MODEL_FILE, ModelCard, file_sha256
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -74,7 +75,7 @@ class LightEngine:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            opened = _without_notes(
+            opened = without_notes(
                 lambda: Interpreter(model_content=self._file.read_bytes(), num_threads=self._threads or usable_cores())
             )
         except (OSError, ValueError, RuntimeError) as error:
@@ -89,7 +90,9 @@ class LightEngine:
             self.open()
             if batch.shape != self._shape:
                 self._interpreter.resize_tensor_input(self._input, batch.shape)
-                _without_notes(self._interpreter.allocate_tensors)
+                # It speaks of its delegate once, when the first batch is given room.
+                allocate = self._interpreter.allocate_tensors
+                without_notes(allocate) if not self._shape else allocate()
                 self._shape = batch.shape
             self._interpreter.set_tensor(self._input, batch)
             self._interpreter.invoke()
@@ -167,7 +170,7 @@ def convert(network: Any) -> bytes:
     import tensorflow as tf
 
     with contextlib.redirect_stdout(io.StringIO()):  # the converter prints the network's variables
-        return bytes(_without_notes(tf.lite.TFLiteConverter.from_keras_model(network).convert))
+        return bytes(without_notes(tf.lite.TFLiteConverter.from_keras_model(network).convert))
 
 
 def quiet_tensorflow() -> None:
@@ -180,26 +183,7 @@ def quiet_tensorflow() -> None:
     def load() -> None:
         import keras  # noqa: F401
 
-    _without_notes(load)
-
-
-def _without_notes(work: Callable[[], Any]) -> Any:
-    """Do what makes C++ code talk to the terminal; it writes straight to file descriptor 2, past any log level."""
-    if os.environ.get("DIGITSCAN_DEBUG"):
-        return work()
-    try:
-        kept = os.dup(2)
-        silent = os.open(os.devnull, os.O_WRONLY)
-    except OSError:
-        return work()
-    try:
-        sys.stderr.flush()
-        os.dup2(silent, 2)
-        return work()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(silent)
+    without_notes(load)
 
 
 def _has_litert() -> bool:

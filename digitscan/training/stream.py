@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitscan.core.processes import end_with_parent
 from digitscan.core.types import CLASS_COUNT, CROP_SIZE, Crops
 from digitscan.recognition.lines import encode, pad_lines
 from digitscan.training.banks import Banks, Material, gather, make_banks
@@ -122,6 +123,7 @@ _banks: Banks | None = None
 
 def _start_worker(config: TrainingConfig, data: Path | None, own: Sequence[str]) -> None:
     global _banks
+    end_with_parent()
     cv2.setNumThreads(1)
     _banks = training_banks(config, data, own)
 

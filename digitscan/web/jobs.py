@@ -111,13 +111,20 @@ class WebJobs:
         self._jobs: dict[str, WebJob] = {}
         self._lock = threading.Lock()
         self._waiting: queue.Queue[WebJob | None] = queue.Queue()
-        self._closed = False
+        self._coming = 0
+        """Uploads that are being unpacked; they count as jobs."""
+        self._worker_pool: WorkerPool | None = None
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End what is read; the files go with the server's folder."""
-        self._closed = True
+        with self._lock:
+            self._closed.set()
+            worker_pool = self._worker_pool
+        if worker_pool is not None:
+            worker_pool.close()
         self._waiting.put(None)
         self._thread.join(timeout=10)
         for job in self._jobs.values():
@@ -176,17 +183,21 @@ class WebJobs:
             raise UsageError(f"no form named {form[:60]!r}", remedy=f"choose from {', '.join(sorted(forms)) or 'none'}")
         with self._lock:
             self._forget()
-            if len(self._jobs) >= self._settings.most_jobs:
+            if len(self._jobs) + self._coming >= self._settings.most_jobs:
                 raise UsageError("too many jobs are kept", remedy="delete one, or come back later")
+            self._coming += 1
         key = secrets.token_hex(16)
         job = WebJob(key, self._root / key, form=form)
-        job.folder.mkdir()
         try:
+            job.folder.mkdir()
             _Unpacked(job, self._settings).take(files)
         except BaseException:
             shutil.rmtree(job.folder, ignore_errors=True)
+            with self._lock:
+                self._coming -= 1
             raise
         with self._lock:
+            self._coming -= 1
             self._jobs[key] = job
         self._waiting.put(job)
         return job
@@ -202,10 +213,13 @@ class WebJobs:
 
     def _work(self) -> None:
         while (job := self._waiting.get()) is not None:
-            if self._closed:
-                return
-            try:
+            with self._lock:
+                if self._closed.is_set():
+                    return
+                if self._jobs.get(job.id) is not job:  # deleted while it waited
+                    continue
                 job.state = "reading"
+            try:
                 self._read(job)
                 job.state = "done"
             except Exception as error:  # noqa: BLE001  (one job's trouble is told, and the next one is read)
@@ -217,6 +231,10 @@ class WebJobs:
         chosen = [path for path, t in zip(self._settings.templates, self._templates(), strict=True)
                   if t.form.name == job.form]  # fmt: skip
         with WorkerPool() as worker_pool:
+            with self._lock:
+                self._worker_pool = worker_pool
+                if self._closed.is_set():
+                    return
             reader = Reader(self._config, forms=chosen, worker_pool=worker_pool)
             with Journal(job.journal, reader.run_info) as journal:
                 stream = reader.stream(
@@ -224,14 +242,14 @@ class WebJobs:
                 )
                 try:
                     for page in stream:
+                        if self._closed.is_set():  # what was given up has failed for no fault of its own
+                            return
                         journal.add(page.outcome, seconds=page.seconds)
                         job.done += 1
                         job.failed += isinstance(page.outcome, PageFailure)
                         if isinstance(page.outcome, PageResult):
                             job.readings += len(page.outcome.readings)
                             job.review += sum(r.review for r in page.outcome.readings)
-                        if self._closed:
-                            return
                 finally:
                     stream.close()
                 journal.finish()

@@ -21,7 +21,7 @@ from digitscan.export.records import clean
 from digitscan.jobs.corrections import StaleError
 from digitscan.jobs.journal import JobFile
 from digitscan.jobs.review import Doubtful, Filter, ReviewDesk
-from digitscan.jobs.statements import ReadingKey, Statement
+from digitscan.jobs.statements import ReadingKey, Statement, shown, with_decimals
 from digitscan.web.schemas import file_of
 from digitscan.web.security import problem
 
@@ -121,12 +121,16 @@ class DoubtIn(BaseModel):
 
 
 class ItemOut(BaseModel):
-    """A reading to look at, with its pictures as PNG data URLs, empty where the file is gone."""
+    """A reading to look at, with its pictures as PNG data URLs, empty where the file is gone.
+
+    Of an amount, `text` has its point, before `decimals` digits.
+    """
 
     reading: KeyIn
     file: str
     page: int
     text: str
+    decimals: int
     written: str
     state: str
     confidence: float
@@ -193,12 +197,16 @@ def _item(desk: ReviewDesk, one: Doubtful) -> ItemOut:
         reading=_key(one.key),
         file=clean(desk.name_of(one.ref)),
         page=one.ref.page_number,
-        text=reading.text,
+        text=shown(reading),
+        decimals=len(reading.value.partition(".")[2]),
         written=reading.written,
         state=reading.state.value,
         confidence=round(reading.confidence, 4),
         reason=reading.reason,
-        alternatives=[(a.text, round(a.probability, 4)) for a in reading.alternatives],
+        alternatives=[
+            (with_decimals(a.text, reading.value) if "." in reading.value else a.text, round(a.probability, 4))
+            for a in reading.alternatives
+        ],
         seen=one.seen,
         crop=_url(desk.crop(one)),
         context=_url(desk.context(one)),

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from digitscan.batch.worker_pool import WorkerPool
 from digitscan.core.config import Config, load_config
 from digitscan.core.cores import usable_cores
 from digitscan.core.errors import DigitscanError, IngestError, UsageError
+from digitscan.core.folders import OwnFolder
 from digitscan.core.types import CROP_SIZE, Crops, GrayImage, Layout, PageRef, PageResult, Posteriors, RasterPage
 from digitscan.export.annotate import draw
 from digitscan.export.records import page_record
@@ -116,7 +116,8 @@ class Uploads:
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
-        self.root = Path(tempfile.mkdtemp(prefix="digitscan-web-"))
+        self._folder = OwnFolder("digitscan-web-")
+        self.root = self._folder.path
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -156,7 +157,7 @@ class Uploads:
 
     def close(self) -> None:
         """Delete everything."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        self._folder.close()
 
 
 class Work:

@@ -80,13 +80,21 @@ async function fill() {
   show();
 }
 
+// The places count where no point was typed: 1524 is shown, and settled, as 15.24.
+function withPoint(text, decimals) {
+  if (!decimals || /[.,]/.test(text)) return text.replace(",", ".");
+  return text.length > decimals ? `${text.slice(0, -decimals)}.${text.slice(-decimals)}` : text;
+}
+
 async function settle(text, state) {
   const item = queue[place];
   if (!item) return;
-  if (state === "value" && !/^\d+$/.test(text)) {
-    $("status").textContent = text ? "Only digits; B, S or I for anything else." : "Nothing typed: B settles it as blank.";
+  if (state === "value" && !/^\d+([.,]\d+)?$/.test(text)) {
+    const what = "Only digits, of an amount with their point";
+    $("status").textContent = text ? `${what}; B, S or I for anything else.` : "Nothing typed: B settles it as blank.";
     return;
   }
+  if (state === "value") text = withPoint(text, item.decimals);
   queue.splice(place, 1);
   const record = { item, revision: 0 };
   settled.push(record);
