@@ -376,4 +376,4 @@ def test_a_table_is_written_in_its_own_shape(tmp_path: Path) -> None:
     page = PageResult(PageRef("a/t.pdf", 1), 9, 9, None, 0.0, Quality(1.0, 20.0), tuple(cells))
     taken: set[str] = set()
     assert write_tables(tmp_path, page, taken) == 1
-    assert (tmp_path / "t-p0002.csv").read_bytes() == b"007,,12\r\n,,\r\n,5 6,\r\n"
+    assert (tmp_path / "t-p0002.table.csv").read_bytes() == b"007,,12\r\n,,\r\n,5 6,\r\n"

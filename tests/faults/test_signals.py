@@ -113,13 +113,14 @@ def test_a_list_that_does_not_come_keeps_nobody(tmp_path: Path, isolated: bool) 
 
 def test_a_signal_before_the_first_page_leaves_older_results(tmp_path: Path) -> None:
     out = tmp_path / "r.csv"
-    out.write_text("older")
+    older = "file,page,field,row,column\n"
+    out.write_text(older)
     with started("process", "-", "--out", str(out), "--no-job", "--log-json", stdin=subprocess.PIPE) as run:
         wait_for(lambda: any(tmp_path.glob(".*.part")), "the outputs to be opened")
         run.send_signal(signal.SIGTERM)
         last = list(events(run))[-1]
         assert run.wait(8) == 143
-    assert out.read_text() == "older" and [path.name for path in tmp_path.iterdir()] == ["r.csv"]
+    assert out.read_text() == older and [path.name for path in tmp_path.iterdir()] == ["r.csv"]
     assert last["event"] == "end" and last["wrote"] == []
 
 
