@@ -52,6 +52,8 @@ class RuleParameters:
     """Groups that are higher and wider than this are boxes or blocks. [lengths; tried]"""
     hollow_ink: float = 0.45
     """Ink in a box, at the most; a bold 8 has more. [shares of its area; tried]"""
+    longest: tuple[float, ...] = (0.0, 0.2, 0.5, 0.8)
+    """Lines at least so long are looked at for a box, one share after the other. [shares of the longest; tried]"""
     closed_side: float = 0.9
     """Side of a box that is closed, at the least. [lengths; tried]"""
     closed_thick: float = 0.1
@@ -313,6 +315,12 @@ def _in_a_character(pixels: Pixels, runs: NDArray[np.int32], length: int) -> boo
     return mark > 0 and inside and (high > 3 * h if w > h else wide > 3 * w)
 
 
+def _longest(runs: NDArray[np.int32], at: int, along: int, share: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Positions and lengths of the runs that are at least so long as a share of the longest one."""
+    kept = runs[runs[:, along] >= share * runs[:, along].max(initial=0)]
+    return kept[:, at], kept[:, along]
+
+
 def _line_work(
     pixels: Pixels,
     across: Pixels,
@@ -359,11 +367,16 @@ def _line_work(
         if min(w, h) > _P.hollow_side * length and inked > _P.hollow_ink * w * h:
             continue
         # A box is closed by lines along its whole sides; a 5 or an E has two bars and a stem, but no such sides.
-        levels = _levels(mine_h[:, 1], mine_h[:, 2], w, length / 3)
-        posts = _levels(mine_v[:, 0], mine_v[:, 3], h, length / 3)
+        # Digits that touch a box hang together with it: the longest lines alone may show what all of them hide.
+        levels = posts = 0
+        for share in _P.longest:
+            levels = max(levels, _levels(*_longest(mine_h, 1, 2, share), w, length / 3))
+            posts = max(posts, _levels(*_longest(mine_v, 0, 3, share), h, length / 3))
+            if levels >= 2 and posts >= 2:
+                break
         closed = levels >= 2 and posts >= 2 and min(w, h) >= _P.closed_side * length
         if closed:  # the strokes of an 8 are thick for its size, the lines of a box are not
-            closed = float(np.median(thickness_of[own])) <= _P.closed_thick * min(w, h)
+            closed = _typical_thickness(thickness_of[own], length_of[own]) <= _P.closed_thick * min(w, h)
         if closed:
             frames.append(Box(int(x), int(y), int(w), int(h)))
             cells.append((levels - 1, posts - 1))

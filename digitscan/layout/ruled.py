@@ -21,6 +21,8 @@ _WALL = 0.35
 """Share of a cell's side from which a line stands there: print breaks, and digits are taken out of lines."""
 _REACHES = 0.6
 """Share of the height of one row at least that a column's line covers: print breaks, and lines lean."""
+_REACHES_ALONE = 0.8
+"""The same in a table of one row: a tall 1 in a box covers three quarters of it."""
 _LONG = 2.8
 """Ink of a line in the shortest pieces found for sure, from which no stroke of a digit is as long."""
 _STRAIGHT = 4.0
@@ -193,7 +195,11 @@ class RuledTable:
         if len(rows) < 2:
             return None
         # A column's line goes from line to line somewhere; a slash, or the stem of a digit, does so nowhere.
-        columns = [line for line in columns if _reaches(line, rows) or line.inked() >= _LONG * shortest]
+        columns = [
+            line
+            for line in columns
+            if _reaches(line, rows, _REACHES if len(rows) > 2 else _REACHES_ALONE) or line.inked() >= _LONG * shortest
+        ]
         if len(columns) < 2:
             return None
         return cls(frame, rows, columns, spanned(rows, columns, shortest))
@@ -229,11 +235,11 @@ class RuledTable:
         return found
 
 
-def _reaches(line: RuledLine, rows: Sequence[RuledLine]) -> bool:
+def _reaches(line: RuledLine, rows: Sequence[RuledLine], least: float) -> bool:
     """Whether a vertical line covers most of the way between two neighbouring horizontal ones."""
     middle = float(np.median(line.across))
     levels = np.array([row.at(middle) for row in rows])
-    return bool((line.covered(levels[:-1], levels[1:]) >= _REACHES).any())
+    return bool((line.covered(levels[:-1], levels[1:]) >= least).any())
 
 
 Traced = Callable[[RuledLine, float, float, bool], bool]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from digitscan.core.types import Box, Ink
 from digitscan.imaging.rules import RulingLines, rule_length
 from digitscan.layout.faint import has_ridge, with_faint_lines, with_open_ends
-from digitscan.layout.ruled import RuledTable, spanned
+from digitscan.layout.ruled import RuledLine, RuledTable, spanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ class StructureParameters:
         Cells side by side from which on a single row of them is one number.
     even : float
         Largest share by which the boxes of one row differ in width.
+    pitch : float
+        Largest share by which a box may differ from the usual one for a line inside it to be no side of a box.
+    level : float
+        How far apart, in heights, the middles of boxes of one row may stand.
+    box_gap : float
+        Widest gap between two boxes of one row, in widths of a box.
     box_share : float
         Least share of an image's sides that the box of its number takes.
     """
@@ -44,6 +51,9 @@ class StructureParameters:
     box_width: float = 1.5
     fewest_boxes: int = 2
     even: float = 0.35
+    level: float = 0.2
+    pitch: float = 0.15
+    box_gap: float = 1.0
     box_share: float = 0.35
 
 
@@ -88,7 +98,8 @@ class RuledStructure:
         shape = (ink.shape[0], ink.shape[1])
         frames = sorted(rules.frames, key=lambda f: -f.width * f.height)
         made = [RuledTable.of(rules.horizontals, rules.verticals, f, rule_length(shape)) for f in frames]
-        tables = tuple(_completed(table, ink, rule_length(shape)) for table in made if table is not None)
+        whole = [_completed(table, ink, rule_length(shape)) for table in made if table is not None]
+        tables = tuple(_with_rows_of_boxes(whole, parameters))
         boxes = frozenset(k for k, table in enumerate(tables) if _is_box_row(table, parameters))
         main = next(
             (
@@ -177,8 +188,10 @@ class RuledStructure:
         """
         x, y = segment.center
         first, last = (segment.x, segment.right) if horizontal else (segment.y, segment.bottom)
-        for table in self.tables:
+        for number, table in enumerate(self.tables):
             if table.frame.x <= x <= table.frame.right and table.frame.y <= y <= table.frame.bottom:
+                if number in self.box_rows:  # its boxes are even: nothing else is a side of one
+                    continue
                 others = [o.at(y if horizontal else x) for o in (table.columns if horizontal else table.rows)]
                 crossed = any(first + reach < at < last - reach for at in others)
                 ends = [any(abs(at - end) <= reach for at in others) for end in (first, last)]
@@ -190,6 +203,8 @@ class RuledStructure:
 def _completed(table: RuledTable, ink: Ink, shortest: float) -> RuledTable:
     """A table with the lines that are too faint to be found by themselves, and its cells made anew."""
     rows, columns = with_open_ends(table.rows, table.columns), with_open_ends(table.columns, table.rows)
+    if len(rows) == 2:
+        columns = _even(columns)
     columns = with_faint_lines(columns, rows, ink, horizontal=False)
     rows = with_faint_lines(rows, columns, ink, horizontal=True)
     first = spanned(
@@ -199,6 +214,66 @@ def _completed(table: RuledTable, ink: Ink, shortest: float) -> RuledTable:
         lambda line, start, stop, horizontal: has_ridge(ink, line, start, stop, horizontal=horizontal),
     )
     return RuledTable(table.frame, rows, columns, first)
+
+
+def _even(columns: list[RuledLine], parameters: StructureParameters = PARAMETERS) -> list[RuledLine]:
+    """The sides of even boxes, without a line that parts one of them: a 1 as high as its box."""
+    at = [float(np.median(line.across)) for line in columns]
+    usual = float(np.median(np.diff(at)))
+    kept = [0]
+    for k in range(1, len(columns) - 1):
+        whole = at[k + 1] - at[kept[-1]]
+        inside = at[k] - at[kept[-1]] < 0.8 * usual and at[k + 1] - at[k] < 0.8 * usual
+        if not (len(columns) > 4 and inside and abs(whole - usual) <= parameters.pitch * usual):
+            kept.append(k)
+    return [columns[k] for k in (*kept, len(columns) - 1)]
+
+
+def _with_rows_of_boxes(tables: list[RuledTable], parameters: StructureParameters) -> list[RuledTable]:
+    """Join single boxes of like size that stand side by side at an even pitch: a row of boxes that do not touch."""
+    single = [t for t in tables if t.first.shape[:2] == (1, 1) and _is_box(t, parameters)]
+    single.sort(key=lambda t: t.frame.x)
+    rows: list[list[RuledTable]] = []
+    for table in single:
+        for row in rows:
+            last = row[-1].frame
+            level = abs(table.frame.center[1] - last.center[1]) <= parameters.level * last.height
+            alike = abs(table.frame.width - last.width) <= parameters.even * last.width
+            apart = table.frame.x - last.right
+            if level and alike and 0 <= apart <= parameters.box_gap * last.width:
+                row.append(table)
+                break
+        else:
+            rows.append([table])
+    joined = [row for row in rows if len(row) >= parameters.fewest_boxes]
+    taken = {id(table) for row in joined for table in row}
+    return [t for t in tables if id(t) not in taken] + [_one_row(row) for row in joined]
+
+
+def _is_box(table: RuledTable, parameters: StructureParameters) -> bool:
+    return table.frame.width <= parameters.box_width * table.frame.height
+
+
+def _one_row(boxes: list[RuledTable]) -> RuledTable:
+    """A row of boxes as a table of one row, whose columns part in the middle between them."""
+    left, right = boxes[0].frame, boxes[-1].frame
+    top, bottom = min(b.frame.y for b in boxes), max(b.frame.bottom for b in boxes)
+    frame = Box(left.x, top, right.right - left.x, bottom - top)
+    places = [
+        float(left.x),
+        *((a.frame.right + b.frame.x) / 2 for a, b in pairwise(boxes)),
+        float(right.right),
+    ]
+    rows = [_level(y, frame.x, frame.right) for y in (top, bottom)]
+    columns = [_level(x, top, bottom) for x in places]
+    first = np.moveaxis(np.indices((1, len(boxes)), np.int64), 0, 2)
+    return RuledTable(frame, rows, columns, first)
+
+
+def _level(across: float, start: float, stop: float) -> RuledLine:
+    """A straight line from one place to another."""
+    ends = np.array([start, stop], np.float64)
+    return RuledLine(ends, np.full(2, across, np.float64), ends[None])
 
 
 def _is_box_row(table: RuledTable, parameters: StructureParameters) -> bool:
