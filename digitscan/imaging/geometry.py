@@ -26,6 +26,8 @@ class GeometryParameters:
     """Smaller photographs are not made flat. [pixels; tried]"""
     least_perspective: float = 1.2
     """Corners nearer to right angles are left alone: skew is another stage's. [degrees; tried]"""
+    least_quad: float = 0.15
+    """Area of a frame or sheet from which the page is made flat by it. [shares of the image; tried]"""
     most_perspective: float = 28.0
     """Corners further from right angles are no page's. [degrees; tried]"""
     least_area: float = 0.07
@@ -280,6 +282,9 @@ def flatten_photo(
     if not quads:
         return None
     quad = (quads[0] + 0.5) * shrink
+    # A small frame, such as a row of boxes, tells little of the page around it.
+    if cv2.contourArea(quad.astype(np.float32)) < _P.least_quad * height * width:
+        return None
     if not min_perspective_degrees <= perspective_of(quad) <= _P.most_perspective:
         return None
     top, right, bottom, left = _sides(quad)

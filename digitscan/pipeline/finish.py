@@ -88,6 +88,8 @@ def finish_page(
     checks = Checks()
     if not whole:
         read = checks.run("what stands around numbers", lambda all_: _plausible(page, posteriors, all_, numbered), read)
+        if not page.table_found:
+            read = checks.run("numbers in pieces", _doubt_pieces, read)
     if page.layout is Layout.TABLE and not page.table_found:
         read = checks.run("rows and columns of the table", _aligned, read)
     if page.table_found:
@@ -112,6 +114,36 @@ def finish_page(
 def _mostly_digits(rows: Posteriors) -> bool:
     """Whether most boxes of a row hold digits: a row of boxes may hold a name."""
     return float((rows.argmax(axis=1) < NOT_A_DIGIT).mean()) >= 0.6
+
+
+_PIECES = 3
+"""Short readings side by side from which on they may be one number, in boxes or a comb that was not found."""
+_SPREAD = 2.2
+"""Gap between them at the most, in heights of a digit: boxes are a little wider than high."""
+
+
+def _doubt_pieces(read: Sequence[Placed]) -> list[Placed]:
+    """Doubt single digits that stand in a line side by side, outside of a table: one number in pieces, most likely."""
+    loose = [k for k, (number, cell) in enumerate(read) if cell is None and len(number.text) <= 2 and number.digits]
+    loose.sort(key=lambda k: read[k][0].box.x)
+    runs: list[list[int]] = []
+    for k in loose:
+        box = read[k][0].box
+        for run in runs:
+            last = read[run[-1]][0].box
+            high = max(last.height, box.height)
+            level = abs(last.center[1] - box.center[1]) <= 0.5 * high and min(last.height, box.height) >= 0.5 * high
+            if level and 0 <= box.x - last.right <= _SPREAD * high:
+                run.append(k)
+                break
+        else:
+            runs.append([k])
+    pieces = {k for run in runs if len(run) >= _PIECES for k in run}
+    told = "may be a piece of one number with those beside it"
+    return [
+        (replace(number, doubt=number.doubt or told) if k in pieces else number, cell)
+        for k, (number, cell) in enumerate(read)
+    ]
 
 
 def _alone_in_cells(
