@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +29,12 @@ from tests.conftest import paper, put
 from tests.test_export import reading, result
 
 
+def page_of(path: str, number: str, index: int = 0) -> PageRead:
+    """A page that holds one number, with the hash of its file."""
+    sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return PageRead(replace(result(path, reading(number)), ref=PageRef(path, index, sha256)), None)
+
+
 class Reading:
     """Reads a file's text as its number; what begins with "bad" fails, and two-page files have two pages."""
 
@@ -40,14 +48,7 @@ class Reading:
             yield PageRead(PageFailure(PageRef(path), "ingest", "IngestError", "is bad"), None)
             return
         for index, word in enumerate(text.split()):
-            page = result(path, reading(word))
-            yield PageRead(page if not index else _second(page), None)
-
-
-def _second(page):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
-    return replace(page, ref=PageRef(page.ref.path, 1))
+            yield page_of(path, word, index)
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_a_file_put_back_is_read_again(folders: tuple[Path, Path, Path], tmp_pat
     shutil.move(failed / "a.png", inbox / "a.png")
 
     def mended(path: str) -> Iterator[PageRead]:
-        yield PageRead(result(path, reading("8")), None)
+        yield page_of(path, "8")
 
     run_once(folders, job, mended, run_info)  # type: ignore[arg-type]
     assert texts(job) == {"done/a.png#1": ["8"]} and (done / "a.png").exists()
