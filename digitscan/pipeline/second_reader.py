@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING
 
 from digitscan.core.types import NOT_A_DIGIT, Layout, Posteriors
 from digitscan.decoding.automata import allows
-from digitscan.decoding.lattice import ScoredLattice, shares
 from digitscan.recognition.lines import Line
-from digitscan.regions.prepared import PreparedPage, PreparedString
+from digitscan.regions.prepared import PreparedPage
 
 if TYPE_CHECKING:  # forms are loaded by those who read them
     from digitscan.forms.form_page import FilledPage
 
-_BEYOND_DOUBT = 0.995
-"""A string whose digits and whose parting are all this sure needs no second reader."""
-
 
 def needs_line_recognition(page: PreparedPage, posteriors: Posteriors) -> list[int]:
-    """Strings that a second reader should see: likely numbers that are not read beyond doubt piece by piece, or that
-    may hold points and signs, which only that reader knows; and what a stroke goes through, whose pieces look like
-    anything.
+    """Strings that a second reader should see: all likely numbers, and what a stroke goes through.
+
+    The pieces of the latter look like anything.
 
     Parameters
     ----------
@@ -65,15 +61,6 @@ def answers_by_string(
 ) -> dict[int, list[Posteriors]]:
     """What was said of `views_of` the chosen strings, by string; takes as many answers as there are views."""
     return {index: list(islice(answers, len(_views(page, index)))) for index in chosen}
-
-
-def _beyond_doubt(string: PreparedString, rows: Posteriors) -> bool:
-    """Whether every digit of a string is sure, and so is how it parts."""
-    paths = ScoredLattice(string.edges, rows, string.pieces, string.height).best(2)
-    if not paths or shares(paths)[0] < _BEYOND_DOUBT:
-        return False
-    read = [symbol for symbol in paths[0].symbols if not string.edges[symbol.edge].small]
-    return bool(read) and all(s.digit is not None and s.confidence >= _BEYOND_DOUBT for s in read)
 
 
 def form_needs_line_recognition(page: FilledPage, posteriors: Posteriors) -> list[int]:
